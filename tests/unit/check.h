@@ -73,8 +73,7 @@ static inline void check_print_hex(const char *label, const void *data,
                                    size_t n) {
   const unsigned char *a = data;
   printf("    %s ", label);
-  for (size_t i = 0; i < n; i++)
-    printf("%02x", a[i]);
+  for (size_t i = 0; i < n; i++) printf("%02x", a[i]);
   printf("\n");
 }
 
