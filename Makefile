@@ -64,8 +64,11 @@ endif
 COMPILE = $(CC) -std=c11 $(CFLAGS) -fPIC -fvisibility=hidden \
   -Wall -Wextra -Wpedantic $(WERROR) -Iext $(CRYPTO_FLAGS) $(CPPFLAGS)
 # Extensions are loaded with global symbols: -Bsymbolic binds ours to ourselves.
-LINK = $(CC) -shared $(CFLAGS) -Wl,-Bsymbolic -Wl,-z,relro,-z,now \
-  -Wl,--no-undefined $(CRYPTO_LDFLAGS) $(LDFLAGS)
+LINK_FLAGS = -shared -Wl,-Bsymbolic -Wl,-z,relro,-z,now -Wl,--no-undefined \
+  $(CRYPTO_LDFLAGS) $(LDFLAGS)
+LINK = $(CC) $(CFLAGS) $(LINK_FLAGS)
+SANITIZE_FLAGS := -O1 -g -fno-omit-frame-pointer \
+  -fsanitize=address,undefined -fno-sanitize-recover=all
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DELETE_ON_ERROR:
@@ -125,7 +128,7 @@ $(BUILD)/dist/holdfast.h: tests/dist/holdfast.h
 	cp $< $@
 
 $(BUILD)/dist/holdfast.so: $(BUILD)/dist/holdfast.c $(BUILD)/compile.stamp
-	$(COMPILE) $(LINK:$(CC)%=%) $< $(LDLIBS) -o $@
+	$(COMPILE) $(LINK_FLAGS) $< $(LDLIBS) -o $@
 
 # The header is forced into the one file, so that the two cannot disagree.
 $(BUILD)/dist/static: tests/dist/static.c tests/unit/check.h $(DIST) \
@@ -170,9 +173,8 @@ $(SUITES): deps
 # The library is never unmapped here, so that a leak report, which is written
 # at the end of the process, can name its functions.
 sanitize: deps
-	@$(MAKE) BUILD=$(BUILD)/sanitize LDFLAGS=-Wl,-z,nodelete \
-	  CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
-	  -fno-sanitize-recover=all' test-programs
+	@$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS='$(SANITIZE_FLAGS)' \
+	  LDFLAGS=-Wl,-z,nodelete test-programs
 	@HOLDFAST=$(BUILD)/sanitize/holdfast \
 	  HOLDFAST_PRELOAD="$$($(CC) -print-file-name=libasan.so)" tests/run
 

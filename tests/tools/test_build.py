@@ -51,7 +51,8 @@ def version(library):
 def embedded(source):
     """The texts in a generated file, by name, decoded from its C."""
     texts = {}
-    arrays = re.findall(r"hf_embedded_(\w+)\[\] = \{([^}]*)\}", source)
+    array = r"char hf_embedded_(\w+)\[\] = \{([^}]*)\}"
+    arrays = re.findall(array, source)
     for name, elements in arrays:
         octal = re.findall(r"'\\([0-7]+)'", elements)
         assert octal.pop() == "0"
