@@ -71,6 +71,7 @@ SANITIZE_FLAGS := -O1 -g -fno-omit-frame-pointer \
   -fsanitize=address,undefined -fno-sanitize-recover=all
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
+.SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: all test-programs deps deps-base demo test unit bench sanitize lint \
   format dist install clean FORCE
@@ -139,6 +140,9 @@ $(BUILD)/dist/static: tests/dist/static.c tests/unit/check.h $(DIST) \
 
 # ---- running ----------------------------------------------------------------
 
+# What every script below tests, shows or measures.
+export HOLDFAST := $(abspath $(BUILD))/holdfast
+
 deps:
 	@CC=$(CC) tests/tools/deps base test
 
@@ -175,7 +179,7 @@ $(SUITES): deps
 sanitize: deps
 	@$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS='$(SANITIZE_FLAGS)' \
 	  LDFLAGS=-Wl,-z,nodelete test-programs
-	@HOLDFAST=$(BUILD)/sanitize/holdfast \
+	@HOLDFAST='$(abspath $(BUILD))/sanitize/holdfast' \
 	  HOLDFAST_PRELOAD="$$($(CC) -print-file-name=libasan.so)" tests/run
 
 lint:

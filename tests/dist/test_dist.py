@@ -38,7 +38,7 @@ def test_holds_every_source_once(folder):
 def test_loads_as_an_extension():
     library = DIST / "holdfast"
     answer = output_of(
-        "sqlite3", ":memory:", f".load {library}", "SELECT holdfast_version()"
+        "sqlite3", ":memory:", f".load '{library}'", "SELECT holdfast_version()"
     )
     assert answer == "0.1.0\n"
 
