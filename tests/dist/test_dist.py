@@ -54,3 +54,40 @@ def test_exports_only_the_entry_point():
 
 def test_works_linked_into_a_program():
     assert "static: " in output_of(DIST / "static")
+
+
+@pytest.fixture
+def join(tmp_path):
+    """Joins a file of the given text; there is one header beside it."""
+    (tmp_path / "ext").mkdir()
+    (tmp_path / "ext/one.h").write_text("int one;\n")
+
+    def run(text):
+        (tmp_path / "ext/a.c").write_text(text)
+        command = [ROOT / "tests/tools/amalgamate", "ext/a.c"]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True
+        )
+
+    return run
+
+
+def test_a_header_goes_in_once(join):
+    result = join('#include "one.h"\n#include <stdio.h>\n#include "one.h"\n')
+    assert result.returncode == 0
+    assert result.stdout.count("int one;") == 1
+    assert result.stdout.count("#include <stdio.h>") == 1
+    assert '#include "' not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('#include "two.h"\n', "ext/two.h:0: cannot be read"),
+        ('#if A\n#include "one.h"\n#endif\n', "ext/a.c:2: local include"),
+    ],
+)
+def test_what_cannot_be_joined_is_an_error(join, text, message):
+    result = join(text)
+    assert result.returncode != 0
+    assert message in result.stderr
