@@ -1,0 +1,265 @@
+/*
+** The ledger: an append-only, hash-chained virtual table.
+**
+**   ledger_schema.c     the declaration: columns and options
+**   ledger_objects.c    SQL text of the tables, indexes and triggers behind it
+**   ledger_leaf.c       the bytes of an entry and their hash
+**   ledger_store.c      head, frontier, append
+**   ledger_query.c      SELECT: constraint push-down and cursors
+**   ledger_table.c      the virtual table itself
+**   ledger_verify.c     every check there is, as a stream of findings
+**   ledger_report.c     ledger_verify (table-valued) and ledger_report
+**   ledger_functions.c  ledger_size, ledger_head, ledger_root, …
+**   merkle_functions.c  merkle_leaf_hash, merkle_node_hash, merkle_root
+*/
+#ifndef HF_LEDGER_LEDGER_H
+#define HF_LEDGER_LEDGER_H
+
+#include "core/canonical.h"
+#include "core/digest.h"
+#include "core/merkle.h"
+#include "sqlite/hf.h"
+
+/* attest_canonical() takes a tag, seq, prev_hash, at and the columns, and
+** SQLite's default limit is 127 arguments. */
+#define LEDGER_MAX_COLUMNS 120
+
+/* An append in a trigger of an append in a trigger …: deeper is a mistake. */
+#define LEDGER_MAX_DEPTH 16
+
+/* How far an explicit `at` may lie ahead of the clock. */
+#define LEDGER_AHEAD_MS 60000
+
+#define LEDGER_TAG "holdfast.entry.v1"
+#define LEDGER_GENESIS_TAG "holdfast.ledger.v1"
+
+/* ---- declaration (ledger_schema.c) -------------------------------------- */
+
+typedef struct LedgerColumn {
+  char *name;        /* without quotes */
+  char *type;        /* in capitals, as declared */
+  char *constraints; /* for the backing table, "" or starts with a space */
+  char *dflt;        /* DEFAULT clause alone, "" or starts with a space */
+  int kind;          /* SQLITE_INTEGER, _FLOAT, _TEXT, _BLOB; 0 is ANY */
+  int unique;        /* a lookup by it finds at most one entry */
+  int indexed;
+} LedgerColumn;
+
+/* A UNIQUE rule, of a column or of the table. */
+typedef struct LedgerUnique {
+  char *columns;   /* a, b */
+  char *predicate; /* "a" = NEW."a" AND "b" = NEW."b" */
+} LedgerUnique;
+
+typedef struct LedgerDef {
+  LedgerColumn *column;
+  int columns;
+  LedgerUnique *unique;
+  int uniques;
+  char *constraints; /* table CHECK and UNIQUE, each preceded by a comma */
+  char *origin;      /* as declared, or NULL */
+  char *schema_text; /* 'a TEXT,b INTEGER': part of the genesis */
+  int drop_always;
+  int clock_caller;
+} LedgerDef;
+
+/* Parse the arguments of CREATE VIRTUAL TABLE.  `name` is for messages. */
+int ledger_def_parse(LedgerDef *def, const char *name, int argc,
+                     const char *const *argv, HfError *err);
+void ledger_def_clear(LedgerDef *def);
+
+/* The statement for sqlite3_declare_vtab; sqlite3_free takes it back. */
+char *ledger_def_declaration(const LedgerDef *def);
+
+/* ---- one connected ledger ------------------------------------------------ */
+
+typedef struct HfLedger {
+  sqlite3_vtab base; /* must be first */
+  sqlite3 *db;
+  HfConn *conn; /* counted reference */
+  char *schema; /* database it lives in */
+  char *name;
+  LedgerDef def;
+  sqlite3_int64 id; /* ledger_id(), or -1 until the first append */
+  sqlite3_vfs *vfs; /* the clock */
+  HfStmts stmts;
+
+  /* SQL texts that are used often (ledger_store.c) */
+  char *sql_head;
+  char *sql_entry;
+  char *sql_insert;
+  char *sql_row;  /* at and the columns of entry ?1 */
+  char *sql_scan; /* seq, at, hash, node and the columns of all, in order */
+
+  /* The end of the chain, valid within one write transaction and as long as
+  ** nothing else wrote to the entry table. */
+  int head_valid;
+  unsigned head_generation; /* conn->generation when it was read */
+  unsigned head_loads;      /* grows when it is read from the file */
+  sqlite3_int64 head_at;
+  unsigned char head_hash[HF_SHA256_SIZE];
+  HfFrontier frontier; /* .size is the number of entries */
+
+  struct HfLedger *next; /* in conn->ledgers */
+} HfLedger;
+
+enum { LEDGER_COL_SEQ = 0, LEDGER_COL_AT = 1, LEDGER_COL_FIRST = 2 };
+#define ledger_col_prev(ledger) (LEDGER_COL_FIRST + (ledger)->def.columns)
+#define ledger_col_hash(ledger) (ledger_col_prev(ledger) + 1)
+
+/* ---- objects behind a ledger (ledger_objects.c) -------------------------- */
+
+/* What the configuration table records, fixed at creation. */
+typedef struct LedgerConfig {
+  char *origin;
+  unsigned char genesis[HF_SHA256_SIZE];
+} LedgerConfig;
+
+/* Read the configuration of the ledger from its file; SQLITE_CORRUPT_VTAB
+** when it is missing or malformed. */
+int ledger_config_read(HfLedger *ledger, LedgerConfig *config, HfError *err);
+void ledger_config_clear(LedgerConfig *config);
+
+/* SHA-256(0x00 || canonical('holdfast.ledger.v1', origin, schema)). */
+int ledger_genesis(HfConn *conn, const char *origin, const char *schema_text,
+                   unsigned char out[HF_SHA256_SIZE], HfError *err);
+
+/* Number by which the insert trigger and the module recognise each other:
+** from the genesis and the ledger's name, so that equal statements give equal
+** files. */
+int ledger_id(HfConn *conn, const unsigned char *genesis, const char *name,
+              sqlite3_int64 *out, HfError *err);
+
+typedef enum LedgerObjectKind {
+  LEDGER_TABLE,
+  LEDGER_INDEX,
+  LEDGER_TRIGGER
+} LedgerObjectKind;
+
+/* One object of the file that belongs to a ledger. */
+typedef struct LedgerObject {
+  LedgerObjectKind kind;
+  char *name;
+  char *table; /* the table it is, or is on */
+  char *sql;   /* what sqlite_schema must hold, from the name on */
+} LedgerObject;
+
+typedef struct LedgerObjects {
+  LedgerObject *object; /* in the order of creation */
+  int count;
+  int room;
+} LedgerObjects;
+
+int ledger_objects_make(HfLedger *ledger, const char *name,
+                        const LedgerConfig *config, LedgerObjects *out,
+                        HfError *err);
+void ledger_objects_clear(LedgerObjects *objects);
+
+/* "CREATE TABLE ", "CREATE INDEX " or "CREATE TRIGGER ". */
+const char *ledger_object_verb(LedgerObjectKind kind);
+
+/* What xCreate, xDestroy and xRename do to the file. */
+int ledger_objects_create(HfLedger *ledger, HfError *err);
+int ledger_objects_drop(HfLedger *ledger, HfError *err);
+int ledger_objects_rename(HfLedger *ledger, const char *to, HfError *err);
+
+/* ---- bytes of an entry (ledger_leaf.c) ----------------------------------- */
+
+/* Feed leaf_data of an entry to ledger->conn->sha and finish its leaf hash.
+** value[i] is column i, of the declared kind or NULL. */
+int ledger_leaf_hash(HfLedger *ledger, sqlite3_int64 seq,
+                     const unsigned char *prev, sqlite3_int64 at,
+                     sqlite3_value *const *value, unsigned char *out,
+                     HfError *err);
+
+/* The same bytes as one block, which sqlite3_free takes back. */
+int ledger_leaf_data(HfLedger *ledger, sqlite3_int64 seq,
+                     const unsigned char *prev, sqlite3_int64 at,
+                     sqlite3_value *const *value, unsigned char **out,
+                     sqlite3_int64 *size, HfError *err);
+
+/* ---- storage (ledger_store.c) -------------------------------------------- */
+
+int ledger_store_prepare(HfLedger *ledger, HfError *err);
+
+/* hf_stmt_take for a statement on the entry table.  A missing or altered table
+** is corruption of the ledger, not a mistake in the caller's SQL. */
+int ledger_take(HfLedger *ledger, const char *sql, HfStmt *out, HfError *err);
+
+/* Append an entry; argv[i] is what was given for column i of the table.
+** *seq: the new entry's number. */
+int ledger_append(HfLedger *ledger, sqlite3_value **argv, sqlite3_int64 *seq,
+                  HfError *err);
+
+/* The number of the newest entry, 0 for none, as the connection sees it now;
+** the hash of entry `size`, the genesis for 0; the root over that many. */
+int ledger_read_size(HfLedger *ledger, sqlite3_int64 *size, HfError *err);
+int ledger_read_head(HfLedger *ledger, sqlite3_int64 size, unsigned char *out,
+                     HfError *err);
+int ledger_read_root(HfLedger *ledger, sqlite3_int64 size, unsigned char *out,
+                     HfError *err);
+
+/* ---- finding a ledger by name (ledger_table.c) --------------------------- */
+
+/* A ledger found by name stays connected until ledger_unpin. */
+typedef struct LedgerPin {
+  HfLedger *ledger;
+  sqlite3_stmt *stmt; /* holds the reference that keeps it connected */
+} LedgerPin;
+
+int ledger_pin(HfConn *conn, const char *text, LedgerPin *pin, HfError *err);
+void ledger_unpin(LedgerPin *pin);
+
+/* ---- SELECT (ledger_query.c) --------------------------------------------- */
+
+int ledger_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info);
+int ledger_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out);
+int ledger_close(sqlite3_vtab_cursor *cursor);
+int ledger_filter(sqlite3_vtab_cursor *cursor, int idx_num, const char *idx_str,
+                  int argc, sqlite3_value **argv);
+int ledger_next(sqlite3_vtab_cursor *cursor);
+int ledger_eof(sqlite3_vtab_cursor *cursor);
+int ledger_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int i);
+int ledger_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
+
+/* ---- verification (ledger_verify.c) -------------------------------------- */
+
+typedef struct LedgerFinding {
+  const char *finding; /* static */
+  sqlite3_int64 seq;   /* 0: of the ledger as a whole */
+  char *detail;        /* sqlite3_free */
+} LedgerFinding;
+
+typedef struct LedgerVerify LedgerVerify;
+
+enum {
+  LEDGER_VERIFY_ALL = 0,
+  LEDGER_VERIFY_STRUCTURE = 1 /* tables, indexes, triggers, configuration */
+};
+
+int ledger_verify_open(HfLedger *ledger, int mode, LedgerVerify **out,
+                       HfError *err);
+
+/* SQLITE_ROW with a finding, whose detail stays the verifier's until the next
+** call; SQLITE_DONE at the end; or an error. */
+int ledger_verify_next(LedgerVerify *verify, const LedgerFinding **finding,
+                       HfError *err);
+void ledger_verify_close(LedgerVerify *verify);
+
+/* Totals, final after SQLITE_DONE.  The root and head are those of the hashes
+** as they are stored. */
+typedef struct LedgerTotals {
+  sqlite3_int64 entries;  /* rows seen */
+  sqlite3_int64 checked;  /* rows whose hash was recomputed and compared */
+  sqlite3_int64 findings; /* reported so far */
+} LedgerTotals;
+const LedgerTotals *ledger_verify_totals(const LedgerVerify *verify);
+
+/* ---- registration --------------------------------------------------------- */
+
+int ledger_table_register(HfConn *conn);
+int ledger_report_register(HfConn *conn);
+int ledger_functions_register(HfConn *conn);
+int hf_merkle_register(HfConn *conn);
+
+#endif

@@ -1,0 +1,332 @@
+/*
+** ledger_verify (table-valued) and ledger_report: the verifier's two faces.
+**
+**   SELECT * FROM ledger_verify('phase_ledger')    one row a finding
+**   SELECT ledger_report('phase_ledger')           JSON
+*/
+#include <assert.h>
+#include <string.h>
+
+#include "ledger/ledger.h"
+
+/* ---- ledger_verify --------------------------------------------------------- */
+
+enum { REPORT_FINDING, REPORT_SEQ, REPORT_DETAIL, REPORT_NAME };
+
+typedef struct ReportTable {
+  sqlite3_vtab base; /* must be first */
+  HfConn *conn;      /* counted reference */
+} ReportTable;
+
+typedef struct ReportCursor {
+  sqlite3_vtab_cursor base; /* must be first */
+  LedgerPin pin;
+  LedgerVerify *verify;
+  const LedgerFinding *finding; /* NULL at the end */
+  sqlite3_int64 rowid;
+} ReportCursor;
+
+static int report_connect(sqlite3 *db, void *aux, int argc,
+                          const char *const *argv, sqlite3_vtab **out,
+                          char **message) {
+  ReportTable *table;
+  int rc = sqlite3_declare_vtab(db,
+                                "CREATE TABLE ledger_verify(finding TEXT, "
+                                "seq INTEGER, detail TEXT, name TEXT HIDDEN)");
+  (void)argc;
+  (void)argv;
+  (void)message;
+  if (rc != SQLITE_OK) return rc;
+  table = sqlite3_malloc64(sizeof(*table));
+  if (table == NULL) return SQLITE_NOMEM;
+  memset(table, 0, sizeof(*table));
+  table->conn = hf_conn_ref(aux);
+  *out = &table->base;
+  return SQLITE_OK;
+}
+
+static int report_disconnect(sqlite3_vtab *vtab) {
+  hf_conn_unref(((ReportTable *)vtab)->conn);
+  sqlite3_free(vtab);
+  return SQLITE_OK;
+}
+
+static int report_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
+  int i, unusable = 0;
+  (void)vtab;
+  info->estimatedCost = 1000000;
+  info->estimatedRows = 10;
+  for (i = 0; i < info->nConstraint; i++) {
+    const struct sqlite3_index_constraint *term = &info->aConstraint[i];
+    if (term->iColumn != REPORT_NAME ||
+        term->op != SQLITE_INDEX_CONSTRAINT_EQ) {
+      continue;
+    }
+    if (!term->usable) {
+      unusable = 1;
+      continue;
+    }
+    info->aConstraintUsage[i].argvIndex = 1;
+    info->aConstraintUsage[i].omit = 1;
+    info->idxNum = 1;
+    return SQLITE_OK;
+  }
+  return unusable ? SQLITE_CONSTRAINT : SQLITE_OK;
+}
+
+static int report_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
+  ReportCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
+  (void)vtab;
+  if (cursor == NULL) return SQLITE_NOMEM;
+  memset(cursor, 0, sizeof(*cursor));
+  *out = &cursor->base;
+  return SQLITE_OK;
+}
+
+static void report_reset(ReportCursor *cursor) {
+  ledger_verify_close(cursor->verify);
+  cursor->verify = NULL;
+  ledger_unpin(&cursor->pin);
+  cursor->finding = NULL;
+  cursor->rowid = 0;
+}
+
+static int report_close(sqlite3_vtab_cursor *base) {
+  report_reset((ReportCursor *)base);
+  sqlite3_free(base);
+  return SQLITE_OK;
+}
+
+static int report_advance(ReportCursor *cursor, HfError *err) {
+  cursor->rowid++;
+  if (ledger_verify_next(cursor->verify, &cursor->finding, err) !=
+      SQLITE_ROW) {
+    cursor->finding = NULL;
+  }
+  return err->rc;
+}
+
+static int report_filter(sqlite3_vtab_cursor *base, int idx_num,
+                         const char *idx_str, int argc, sqlite3_value **argv) {
+  ReportCursor *cursor = (ReportCursor *)base;
+  HfConn *conn = ((ReportTable *)base->pVtab)->conn;
+  HfError err = {SQLITE_OK, NULL};
+  const char *name = NULL;
+  (void)idx_str;
+  report_reset(cursor);
+  if (idx_num == 1 && argc == 1) {
+    name = (const char *)sqlite3_value_text(argv[0]);
+  }
+  if (name == NULL) {
+    hf_fail(&err, SQLITE_ERROR,
+            "ledger_verify needs the name of a ledger: ledger_verify('x')");
+  } else if (ledger_pin(conn, name, &cursor->pin, &err) == SQLITE_OK &&
+             ledger_verify_open(cursor->pin.ledger, LEDGER_VERIFY_ALL,
+                                &cursor->verify, &err) == SQLITE_OK) {
+    report_advance(cursor, &err);
+  }
+  return hf_error_to_vtab(&err, base->pVtab);
+}
+
+static int report_next(sqlite3_vtab_cursor *base) {
+  HfError err = {SQLITE_OK, NULL};
+  report_advance((ReportCursor *)base, &err);
+  return hf_error_to_vtab(&err, base->pVtab);
+}
+
+static int report_eof(sqlite3_vtab_cursor *base) {
+  return ((ReportCursor *)base)->finding == NULL;
+}
+
+static int report_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
+                         int column) {
+  ReportCursor *cursor = (ReportCursor *)base;
+  switch (column) {
+    case REPORT_FINDING:
+      sqlite3_result_text(context, cursor->finding->finding, -1,
+                          SQLITE_STATIC);
+      break;
+    case REPORT_SEQ:
+      if (cursor->finding->seq != 0) {
+        sqlite3_result_int64(context, cursor->finding->seq);
+      }
+      break;
+    case REPORT_DETAIL:
+      sqlite3_result_text(context, cursor->finding->detail, -1,
+                          SQLITE_TRANSIENT);
+      break;
+    default:
+      sqlite3_result_text(context, cursor->pin.ledger->name, -1,
+                          SQLITE_TRANSIENT);
+      break;
+  }
+  return SQLITE_OK;
+}
+
+static int report_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
+  *rowid = ((ReportCursor *)base)->rowid;
+  return SQLITE_OK;
+}
+
+/* ---- ledger_report ------------------------------------------------------------ */
+
+/* Findings that the JSON lists; it always says how many there are. */
+#define REPORT_LISTED 1000
+
+static void report_json_text(sqlite3_str *json, const char *text) {
+  const unsigned char *p;
+  sqlite3_str_appendchar(json, 1, '"');
+  for (p = (const unsigned char *)text; *p != 0; p++) {
+    if (*p == '"' || *p == '\\') {
+      sqlite3_str_appendf(json, "\\%c", *p);
+    } else if (*p < 0x20) {
+      sqlite3_str_appendf(json, "\\u%04x", *p);
+    } else {
+      sqlite3_str_appendchar(json, 1, (char)*p);
+    }
+  }
+  sqlite3_str_appendchar(json, 1, '"');
+}
+
+static void report_json_hash(sqlite3_str *json, const char *key,
+                             const unsigned char *hash) {
+  char hex[2 * HF_SHA256_SIZE + 1];
+  hf_hex(hash, HF_SHA256_SIZE, hex);
+  sqlite3_str_appendf(json, ",\"%s\":\"%s\"", key, hex);
+}
+
+static int report_findings(LedgerVerify *verify, sqlite3_str *json,
+                           HfError *err) {
+  const LedgerFinding *finding;
+  sqlite3_int64 n = 0;
+  while (ledger_verify_next(verify, &finding, err) == SQLITE_ROW) {
+    if (++n > REPORT_LISTED) continue;
+    sqlite3_str_appendf(json, "%s{\"finding\":\"%s\",\"seq\":",
+                        n > 1 ? "," : "", finding->finding);
+    if (finding->seq != 0) {
+      sqlite3_str_appendf(json, "%lld", finding->seq);
+    } else {
+      sqlite3_str_appendall(json, "null");
+    }
+    sqlite3_str_appendall(json, ",\"detail\":");
+    report_json_text(json, finding->detail);
+    sqlite3_str_appendchar(json, 1, '}');
+  }
+  return err->rc;
+}
+
+/* Head and root, where the entries are sound enough to have them. */
+static void report_anchors(HfLedger *ledger, sqlite3_str *json) {
+  unsigned char genesis[HF_SHA256_SIZE], head[HF_SHA256_SIZE],
+      root[HF_SHA256_SIZE];
+  HfError err = {SQLITE_OK, NULL};
+  sqlite3_int64 size;
+  if (ledger_read_size(ledger, &size, &err) == SQLITE_OK &&
+      ledger_read_head(ledger, 0, genesis, &err) == SQLITE_OK &&
+      ledger_read_head(ledger, size, head, &err) == SQLITE_OK &&
+      ledger_read_root(ledger, size, root, &err) == SQLITE_OK) {
+    report_json_hash(json, "genesis", genesis);
+    report_json_hash(json, "head", head);
+    report_json_hash(json, "root", root);
+  } else {
+    sqlite3_str_appendall(json, ",\"genesis\":null,\"head\":null,\"root\":null");
+  }
+  hf_error_clear(&err);
+}
+
+static char *report_make(HfLedger *ledger, HfError *err) {
+  sqlite3_str *json = sqlite3_str_new(ledger->db);
+  sqlite3_str *findings = sqlite3_str_new(ledger->db);
+  LedgerConfig config = {NULL, {0}};
+  HfError ignored = {SQLITE_OK, NULL};
+  const LedgerTotals *totals;
+  LedgerVerify *verify;
+  char *list;
+  if (ledger_verify_open(ledger, LEDGER_VERIFY_ALL, &verify, err) ==
+      SQLITE_OK) {
+    report_findings(verify, findings, err);
+  }
+  list = hf_str_finish(findings, err);
+  if (err->rc == SQLITE_OK) {
+    totals = ledger_verify_totals(verify);
+    sqlite3_str_appendall(json, "{\"ledger\":");
+    report_json_text(json, ledger->name);
+    sqlite3_str_appendall(json, ",\"schema\":");
+    report_json_text(json, ledger->schema);
+    ledger_config_read(ledger, &config, &ignored);
+    sqlite3_str_appendall(json, ",\"origin\":");
+    if (config.origin != NULL) {
+      report_json_text(json, config.origin);
+    } else {
+      sqlite3_str_appendall(json, "null");
+    }
+    sqlite3_str_appendf(json, ",\"entries\":%lld,\"entries_checked\":%lld",
+                        totals->entries, totals->checked);
+    report_anchors(ledger, json);
+    sqlite3_str_appendf(json,
+                        ",\"assurance\":\"%s\",\"finding_count\":%lld,"
+                        "\"findings\":[%s]}",
+                        totals->findings == 0 ? "self-consistent" : "none",
+                        totals->findings, list);
+  }
+  ledger_config_clear(&config);
+  hf_error_clear(&ignored);
+  ledger_verify_close(verify);
+  sqlite3_free(list);
+  return hf_str_finish(json, err);
+}
+
+/*
+** ledger_report(name)
+**
+** Verifies the whole ledger and returns JSON: ledger, schema, origin, entries,
+** entries_checked, genesis, head, root (hexadecimal), assurance
+** ("self-consistent", or "none" when there are findings), finding_count, and
+** the first 1000 findings.  Errors: no such ledger; the file cannot be read.
+*/
+static void report_function(sqlite3_context *context, int argc,
+                            sqlite3_value **argv) {
+  const char *name = (const char *)sqlite3_value_text(argv[0]);
+  HfError err = {SQLITE_OK, NULL};
+  char *json = NULL;
+  LedgerPin pin;
+  (void)argc;
+  memset(&pin, 0, sizeof(pin));
+  if (name == NULL) {
+    hf_fail(&err, SQLITE_ERROR,
+            "ledger_report: the ledger's name is missing");
+  } else if (ledger_pin(sqlite3_user_data(context), name, &pin, &err) ==
+             SQLITE_OK) {
+    json = report_make(pin.ledger, &err);
+  }
+  ledger_unpin(&pin);
+  if (err.rc != SQLITE_OK) {
+    sqlite3_free(json);
+    hf_error_to_result(&err, context);
+    return;
+  }
+  sqlite3_result_text(context, json, -1, sqlite3_free);
+}
+
+int ledger_report_register(HfConn *conn) {
+  static const sqlite3_module module = {
+      .iVersion = 0,
+      .xConnect = report_connect,
+      .xBestIndex = report_best_index,
+      .xDisconnect = report_disconnect,
+      .xOpen = report_open,
+      .xClose = report_close,
+      .xFilter = report_filter,
+      .xNext = report_next,
+      .xEof = report_eof,
+      .xColumn = report_column,
+      .xRowid = report_rowid,
+  };
+  static const HfFunction functions[] = {
+      {"ledger_report", 1, HF_READS, report_function, NULL, NULL},
+  };
+  int rc = hf_register_module(conn, "ledger_verify", &module);
+  if (rc != SQLITE_OK) return rc;
+  return hf_register_functions(conn, functions,
+                               sizeof(functions) / sizeof(*functions));
+}

@@ -1,0 +1,80 @@
+/*
+** Parts of the verifier, private to it.
+**
+**   ledger_verify.c     the entries, the chain and the tree; the order of work
+**   verify_structure.c  configuration, tables, triggers
+**   verify_index.c      indexes against the table
+*/
+#ifndef HF_LEDGER_VERIFY_H
+#define HF_LEDGER_VERIFY_H
+
+#include "ledger/ledger.h"
+
+/* Findings that wait to be handed out.  A step adds a few, and is not taken
+** before they are gone. */
+typedef struct VerifyQueue {
+  LedgerFinding *finding;
+  int count;
+  int room;
+  int given; /* how many were handed out */
+} VerifyQueue;
+
+int verify_add(VerifyQueue *queue, HfError *err, const char *finding,
+               sqlite3_int64 seq, const char *format, ...);
+void verify_queue_clear(VerifyQueue *queue);
+
+/* ---- verify_structure.c --------------------------------------------------- */
+
+/* Check what stands around the entries.  *genesis: what entry 1 must follow.
+** *readable: the entry table can be scanned. */
+int verify_structure(HfLedger *ledger, VerifyQueue *queue,
+                     unsigned char *genesis, HfError *err);
+
+/* ---- verify_index.c ------------------------------------------------------- */
+
+/* An index on the entry table whose keys are declared columns. */
+typedef struct VerifyIndex {
+  char *name;
+  int columns;
+  int column[LEDGER_MAX_COLUMNS]; /* which ones */
+  uint64_t sum;                   /* over the table: of hashes of its entries */
+  sqlite3_int64 rows;
+} VerifyIndex;
+
+typedef enum IndexPhase {
+  INDEX_BEGIN, /* read the index through, compare with the table */
+  INDEX_SCAN,
+  INDEX_ROWS, /* they differ: which entries does it not find */
+  INDEX_KEYS, /* and which of its keys belong to no entry */
+  INDEX_END
+} IndexPhase;
+
+typedef struct VerifyIndexes {
+  VerifyIndex *index;
+  int count;
+  uint64_t key[2]; /* random, so that sums cannot be forged */
+
+  int current; /* the one being read */
+  IndexPhase phase;
+  sqlite3_stmt *scan;   /* over the index or the table */
+  sqlite3_stmt *lookup; /* one entry in the other */
+  uint64_t sum;
+  sqlite3_int64 rows;
+  int disorder;
+  int named; /* entries named in detail */
+  sqlite3_value *last[LEDGER_MAX_COLUMNS + 1]; /* previous key, and its seq */
+} VerifyIndexes;
+
+int verify_indexes_open(HfLedger *ledger, VerifyIndexes *indexes, HfError *err);
+void verify_indexes_close(VerifyIndexes *indexes);
+
+/* An entry of the table goes by. */
+void verify_indexes_row(VerifyIndexes *indexes, sqlite3_int64 seq,
+                        sqlite3_value *const *value);
+
+/* Do a bit of work; SQLITE_ROW when there is more to do, SQLITE_DONE when all
+** indexes were checked, or an error. */
+int verify_indexes_step(HfLedger *ledger, VerifyIndexes *indexes,
+                        VerifyQueue *queue, HfError *err);
+
+#endif

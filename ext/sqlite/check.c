@@ -1,0 +1,230 @@
+/*
+** holdfast_check, the doctor: a table with one row a finding; no row, all
+** well.
+**
+**   SELECT * FROM holdfast_check;     finding, object, detail
+**
+** It looks at how the file and the connection are set, at the guards in the
+** manifest, and lets each area look at its own.  It reads only, and is quick:
+** ledger_verify() is what reads whole ledgers.
+*/
+#include <stdarg.h>
+#include <string.h>
+
+#include "sqlite/hf.h"
+
+/* ---- findings ------------------------------------------------------------- */
+
+int hf_findings_add(HfFindings *list, const char *finding, const char *object,
+                    const char *format, ...) {
+  HfFinding *row;
+  va_list args;
+  if (list->count == list->room) {
+    int room = list->room ? 2 * list->room : 8;
+    row = sqlite3_realloc64(list->row, sizeof(*row) * (sqlite3_uint64)room);
+    if (row == NULL) return SQLITE_NOMEM;
+    list->row = row;
+    list->room = room;
+  }
+  row = &list->row[list->count++];
+  row->finding = finding;
+  row->object = sqlite3_mprintf("%s", object);
+  va_start(args, format);
+  row->detail = sqlite3_vmprintf(format, args);
+  va_end(args);
+  return row->object && row->detail ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+void hf_findings_clear(HfFindings *list) {
+  int i;
+  for (i = 0; i < list->count; i++) {
+    sqlite3_free(list->row[i].object);
+    sqlite3_free(list->row[i].detail);
+  }
+  sqlite3_free(list->row);
+  memset(list, 0, sizeof(*list));
+}
+
+/* ---- the connection and the file ------------------------------------------- */
+
+/* Triggers and the schema's protection as the connection has them. */
+static int check_connection(HfConn *conn, HfFindings *list) {
+  int rc = SQLITE_OK, triggers = 1, writable = 0;
+  sqlite3_db_config(conn->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, -1, &triggers);
+  sqlite3_db_config(conn->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, -1, &writable);
+  if (!triggers) {
+    rc = hf_findings_add(list, "triggers_disabled", "connection",
+                         "this connection fires no triggers, so no guard "
+                         "holds; enable them (SQLITE_DBCONFIG_ENABLE_TRIGGER)");
+  }
+  if (rc == SQLITE_OK && writable) {
+    rc = hf_findings_add(list, "writable_schema", "connection",
+                         "this connection may edit sqlite_schema; PRAGMA "
+                         "writable_schema=OFF");
+  }
+  return rc;
+}
+
+static int check_journal(HfConn *conn, HfFindings *list, HfError *err) {
+  sqlite3_int64 synchronous;
+  char *mode;
+  int rc = SQLITE_OK;
+  if (hf_query_text(conn->db, err, &mode, "PRAGMA main.journal_mode") !=
+          SQLITE_OK ||
+      hf_query_int(conn->db, err, 2, &synchronous,
+                   "PRAGMA main.synchronous") != SQLITE_OK) {
+    sqlite3_free(mode);
+    return err->rc;
+  }
+  if (mode == NULL || sqlite3_db_filename(conn->db, "main") == NULL ||
+      sqlite3_db_filename(conn->db, "main")[0] == 0) {
+    /* A database in memory has nothing to lose. */
+  } else if (strcmp(mode, "off") == 0 || strcmp(mode, "memory") == 0) {
+    rc = hf_findings_add(list, "journal_mode", "main",
+                         "journal_mode=%s: a crash can corrupt the file; "
+                         "PRAGMA journal_mode=WAL",
+                         mode);
+  } else if (strcmp(mode, "wal") != 0) {
+    rc = hf_findings_add(list, "journal_mode", "main",
+                         "journal_mode=%s: readers and writers wait for each "
+                         "other; PRAGMA journal_mode=WAL",
+                         mode);
+  }
+  if (rc == SQLITE_OK && mode != NULL && strcmp(mode, "memory") != 0 &&
+      synchronous == 0) {
+    rc = hf_findings_add(list, "synchronous", "main",
+                         "synchronous=OFF: a power failure can lose or corrupt "
+                         "what was committed; PRAGMA synchronous=NORMAL");
+  }
+  sqlite3_free(mode);
+  return rc == SQLITE_OK ? SQLITE_OK : hf_fail(err, rc, NULL);
+}
+
+static int check_all(HfConn *conn, HfFindings *list, HfError *err) {
+  static const HfDoctor doctor[] = {hf_install_doctor, hf_ledger_doctor};
+  size_t i;
+  if (check_connection(conn, list) != SQLITE_OK) {
+    return hf_fail(err, SQLITE_NOMEM, NULL);
+  }
+  check_journal(conn, list, err);
+  for (i = 0; i < sizeof(doctor) / sizeof(*doctor); i++) {
+    if (err->rc == SQLITE_OK) doctor[i](conn, list, err);
+  }
+  return err->rc;
+}
+
+/* ---- the table ---------------------------------------------------------------- */
+
+typedef struct CheckTable {
+  sqlite3_vtab base; /* must be first */
+  HfConn *conn;      /* counted reference */
+} CheckTable;
+
+typedef struct CheckCursor {
+  sqlite3_vtab_cursor base; /* must be first */
+  HfFindings list;
+  int at;
+} CheckCursor;
+
+static int check_connect(sqlite3 *db, void *aux, int argc,
+                         const char *const *argv, sqlite3_vtab **out,
+                         char **message) {
+  CheckTable *table;
+  int rc = sqlite3_declare_vtab(
+      db, "CREATE TABLE holdfast_check(finding TEXT, object TEXT, detail TEXT)");
+  (void)argc;
+  (void)argv;
+  (void)message;
+  if (rc != SQLITE_OK) return rc;
+  table = sqlite3_malloc64(sizeof(*table));
+  if (table == NULL) return SQLITE_NOMEM;
+  memset(table, 0, sizeof(*table));
+  table->conn = hf_conn_ref(aux);
+  *out = &table->base;
+  return SQLITE_OK;
+}
+
+static int check_disconnect(sqlite3_vtab *vtab) {
+  hf_conn_unref(((CheckTable *)vtab)->conn);
+  sqlite3_free(vtab);
+  return SQLITE_OK;
+}
+
+static int check_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
+  (void)vtab;
+  info->estimatedCost = 1000;
+  info->estimatedRows = 10;
+  return SQLITE_OK;
+}
+
+static int check_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
+  CheckCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
+  (void)vtab;
+  if (cursor == NULL) return SQLITE_NOMEM;
+  memset(cursor, 0, sizeof(*cursor));
+  *out = &cursor->base;
+  return SQLITE_OK;
+}
+
+static int check_close(sqlite3_vtab_cursor *base) {
+  hf_findings_clear(&((CheckCursor *)base)->list);
+  sqlite3_free(base);
+  return SQLITE_OK;
+}
+
+static int check_filter(sqlite3_vtab_cursor *base, int idx_num,
+                        const char *idx_str, int argc, sqlite3_value **argv) {
+  CheckCursor *cursor = (CheckCursor *)base;
+  HfError err = {SQLITE_OK, NULL};
+  (void)idx_num;
+  (void)idx_str;
+  (void)argc;
+  (void)argv;
+  hf_findings_clear(&cursor->list);
+  cursor->at = 0;
+  check_all(((CheckTable *)base->pVtab)->conn, &cursor->list, &err);
+  return hf_error_to_vtab(&err, base->pVtab);
+}
+
+static int check_next(sqlite3_vtab_cursor *base) {
+  ((CheckCursor *)base)->at++;
+  return SQLITE_OK;
+}
+
+static int check_eof(sqlite3_vtab_cursor *base) {
+  CheckCursor *cursor = (CheckCursor *)base;
+  return cursor->at >= cursor->list.count;
+}
+
+static int check_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
+                        int column) {
+  CheckCursor *cursor = (CheckCursor *)base;
+  const HfFinding *row = &cursor->list.row[cursor->at];
+  const char *text = column == 0   ? row->finding
+                     : column == 1 ? row->object
+                                   : row->detail;
+  sqlite3_result_text(context, text, -1, SQLITE_TRANSIENT);
+  return SQLITE_OK;
+}
+
+static int check_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
+  *rowid = ((CheckCursor *)base)->at + 1;
+  return SQLITE_OK;
+}
+
+int hf_check_register(HfConn *conn) {
+  static const sqlite3_module module = {
+      .iVersion = 0,
+      .xConnect = check_connect,
+      .xBestIndex = check_best_index,
+      .xDisconnect = check_disconnect,
+      .xOpen = check_open,
+      .xClose = check_close,
+      .xFilter = check_filter,
+      .xNext = check_next,
+      .xEof = check_eof,
+      .xColumn = check_column,
+      .xRowid = check_rowid,
+  };
+  return hf_register_module(conn, "holdfast_check", &module);
+}

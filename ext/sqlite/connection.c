@@ -1,0 +1,61 @@
+/*
+** The state of one connection, and registration on it: see hf.h.
+*/
+#include <assert.h>
+#include <string.h>
+
+#include "sqlite/hf.h"
+
+HfConn *hf_conn_new(sqlite3 *db, int *rc) {
+  HfConn *conn = sqlite3_malloc64(sizeof(*conn));
+  *rc = SQLITE_NOMEM;
+  if (conn == NULL) return NULL;
+  memset(conn, 0, sizeof(*conn));
+  conn->db = db;
+  conn->refs = 1;
+  switch (hf_sha256_new(&conn->sha)) {
+    case HF_OK:
+      *rc = SQLITE_OK;
+      return conn;
+    case HF_CRYPTO:
+      *rc = SQLITE_ERROR;
+      break;
+    default:
+      break;
+  }
+  hf_conn_unref(conn);
+  return NULL;
+}
+
+HfConn *hf_conn_ref(HfConn *conn) {
+  conn->refs++;
+  return conn;
+}
+
+void hf_conn_unref(void *pointer) {
+  HfConn *conn = pointer;
+  assert(conn->refs > 0);
+  if (--conn->refs > 0) return;
+  assert(conn->ledgers == NULL && conn->pending == NULL);
+  hf_sha256_free(conn->sha);
+  sqlite3_free(conn);
+}
+
+int hf_register_functions(HfConn *conn, const HfFunction *functions, int n) {
+  int i, rc;
+  for (i = 0; i < n; i++) {
+    const HfFunction *f = &functions[i];
+    /* The destructor runs when the registration fails, too. */
+    rc = sqlite3_create_function_v2(conn->db, f->name, f->args, f->flags,
+                                    hf_conn_ref(conn), f->func, f->step,
+                                    f->final, hf_conn_unref);
+    if (rc != SQLITE_OK) return rc;
+  }
+  return SQLITE_OK;
+}
+
+int hf_register_module(HfConn *conn, const char *name,
+                       const sqlite3_module *module) {
+  return sqlite3_create_module_v2(conn->db, name, module, hf_conn_ref(conn),
+                                  hf_conn_unref);
+}

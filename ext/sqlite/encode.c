@@ -1,0 +1,75 @@
+/*
+** SQL values into the canonical encoding of core/canonical.h.
+*/
+#include <string.h>
+
+#include "core/canonical.h"
+#include "sqlite/hf.h"
+
+void hf_sink_put(HfSink *sink, const void *data, size_t size) {
+  if (sink->sha != NULL) {
+    hf_sha256_add(sink->sha, data, size);
+  } else if (sink->block != NULL && size > 0) {
+    memcpy(sink->block + sink->size, data, size);
+  }
+  sink->size += (sqlite3_int64)size;
+}
+
+void hf_sink_row(HfSink *sink, int n) {
+  unsigned char head[HF_CANON_HEAD];
+  hf_sink_put(sink, head, hf_canon_row(head, (uint64_t)n));
+}
+
+void hf_sink_integer(HfSink *sink, sqlite3_int64 value) {
+  unsigned char head[HF_CANON_HEAD];
+  hf_sink_put(sink, head, hf_canon_integer(head, value));
+}
+
+static void encode_real(HfSink *sink, double value) {
+  unsigned char head[HF_CANON_HEAD];
+  hf_sink_put(sink, head, hf_canon_real(head, value));
+}
+
+void hf_sink_text(HfSink *sink, const char *text, size_t size) {
+  unsigned char head[HF_CANON_HEAD];
+  hf_sink_put(sink, head, hf_canon_text(head, size));
+  hf_sink_put(sink, text, size);
+}
+
+void hf_sink_blob(HfSink *sink, const void *data, size_t size) {
+  unsigned char head[HF_CANON_HEAD];
+  hf_sink_put(sink, head, hf_canon_blob(head, size));
+  hf_sink_put(sink, data, size);
+}
+
+int hf_sink_value(HfSink *sink, sqlite3_value *value, int as_real) {
+  unsigned char null[HF_CANON_HEAD];
+  const void *data;
+  switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER:
+      if (as_real) {
+        encode_real(sink, (double)sqlite3_value_int64(value));
+      } else {
+        hf_sink_integer(sink, sqlite3_value_int64(value));
+      }
+      return SQLITE_OK;
+    case SQLITE_FLOAT:
+      encode_real(sink, sqlite3_value_double(value));
+      return SQLITE_OK;
+    case SQLITE_TEXT:
+      /* In this order: the text call may change the encoding, and with it
+      ** the number of bytes. */
+      data = sqlite3_value_text(value);
+      if (data == NULL) return SQLITE_NOMEM;
+      hf_sink_text(sink, data, (size_t)sqlite3_value_bytes(value));
+      return SQLITE_OK;
+    case SQLITE_BLOB:
+      data = sqlite3_value_blob(value);
+      if (data == NULL && sqlite3_value_bytes(value) > 0) return SQLITE_NOMEM;
+      hf_sink_blob(sink, data, (size_t)sqlite3_value_bytes(value));
+      return SQLITE_OK;
+    default:
+      hf_sink_put(sink, null, hf_canon_null(null));
+      return SQLITE_OK;
+  }
+}

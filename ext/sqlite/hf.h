@@ -1,0 +1,266 @@
+/*
+** What every area of Holdfast shares on the SQLite side.
+**
+**   errors.c     one error object, one way to raise
+**   connection.c state of one connection, shared by its functions and tables
+**   statement.c  prepared statements kept by a virtual table
+**   encode.c     SQL values into the canonical encoding
+**   names.c      'schema.name'
+**   clock.c      the time, through the connection's VFS
+**   transaction.c  may a function write here, and how
+**   install.c    areas, their SQL, the manifest of guards
+**   check.c      holdfast_check, the doctor
+**   version.c    holdfast_version, holdfast_debug
+*/
+#ifndef HF_SQLITE_HF_H
+#define HF_SQLITE_HF_H
+
+#include <sqlite3ext.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/digest.h"
+
+#ifndef SQLITE_CORE
+SQLITE_EXTENSION_INIT3
+#endif
+
+#define HOLDFAST_VERSION "0.1.0"
+#define HOLDFAST_MIN_SQLITE 3038000
+
+/* Flags a function is registered with: see DESIGN's "Nothing by surprise". */
+#define HF_PURE (SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS)
+#define HF_READS SQLITE_UTF8
+#define HF_CHANGES (SQLITE_UTF8 | SQLITE_DIRECTONLY)
+
+/* ---- errors ------------------------------------------------------------ */
+
+/* The first failure of an operation, with its words.  Zero it before use;
+** hand it on with one of the two hf_error_to functions, or clear it. */
+typedef struct HfError {
+  int rc;        /* SQLITE_OK, or an (extended) result code */
+  char *message; /* owned; NULL: the code says it all */
+} HfError;
+
+/* Record a failure unless one is recorded already; returns the code that is.
+** The message is formatted as by sqlite3_mprintf. */
+int hf_fail(HfError *err, int rc, const char *format, ...);
+
+/* Record the connection's last error unchanged: BUSY stays BUSY. */
+int hf_fail_db(HfError *err, sqlite3 *db);
+
+/* Record what a function of ext/core returned. */
+int hf_fail_core(HfError *err, int core_rc);
+
+void hf_error_clear(HfError *err);
+
+/* End a string under construction: its text, "" when empty, which
+** sqlite3_free takes back; NULL with the failure recorded. */
+char *hf_str_finish(sqlite3_str *str, HfError *err);
+
+/* Hand the error to a virtual table or a function's result, and clear it. */
+int hf_error_to_vtab(HfError *err, sqlite3_vtab *vtab);
+void hf_error_to_result(HfError *err, sqlite3_context *context);
+
+/* ---- connection -------------------------------------------------------- */
+
+struct HfLedger;
+
+/* An append that the ledger module is making right now. */
+typedef struct HfPending {
+  sqlite3_int64 id;        /* of the ledger */
+  sqlite3_int64 seq;       /* of the entry */
+  struct HfPending *outer; /* the append whose trigger caused this one */
+} HfPending;
+
+/* One per connection, shared by reference count among everything that is
+** registered on it. */
+typedef struct HfConn {
+  sqlite3 *db;
+  int refs;
+  HfSha256 *sha;            /* this connection's digest context */
+  HfPending *pending;       /* innermost append in progress, or NULL */
+  int depth;                /* length of that list */
+  unsigned generation;      /* grows with each direct write to an entry table */
+  struct HfLedger *ledgers; /* the connected ones, newest first */
+} HfConn;
+
+/* A new connection object with one reference.  NULL: see *rc. */
+HfConn *hf_conn_new(sqlite3 *db, int *rc);
+HfConn *hf_conn_ref(HfConn *conn);
+void hf_conn_unref(void *conn);
+
+/* One row of an area's registration table. */
+typedef struct HfFunction {
+  const char *name;
+  int args; /* -1: any number */
+  int flags;
+  void (*func)(sqlite3_context *, int, sqlite3_value **);
+  void (*step)(sqlite3_context *, int, sqlite3_value **); /* aggregates */
+  void (*final)(sqlite3_context *);
+} HfFunction;
+
+/* Register functions or a module; each takes a reference on conn, which is
+** the user data. */
+int hf_register_functions(HfConn *conn, const HfFunction *functions, int n);
+int hf_register_module(HfConn *conn, const char *name,
+                       const sqlite3_module *module);
+
+/* ---- statements -------------------------------------------------------- */
+
+#define HF_STMTS 8
+
+/* Idle statements of one virtual table, most recently used first.  A
+** statement in use is not in here, so a trigger that re-enters the table gets
+** another one. */
+typedef struct HfStmts {
+  sqlite3_stmt *idle[HF_STMTS];
+  unsigned char local[HF_STMTS]; /* 1: must not outlive the transaction */
+} HfStmts;
+
+/* A statement on loan from an HfStmts. */
+typedef struct HfStmt {
+  sqlite3_stmt *p;
+  unsigned char local; /* uses a virtual table through some trigger */
+  unsigned char fresh; /* prepared just now, not taken from the idle ones */
+} HfStmt;
+
+/* Take the idle statement with this SQL text, or prepare it. */
+int hf_stmt_take(HfStmts *stmts, sqlite3 *db, const char *sql, HfStmt *out,
+                 HfError *err);
+
+/* Give it back, reset and with its bindings cleared; out->p becomes NULL. */
+void hf_stmt_give(HfStmts *stmts, HfStmt *stmt);
+
+/* Finalise those that must not outlive the transaction, or all of them. */
+void hf_stmts_end_transaction(HfStmts *stmts);
+void hf_stmts_clear(HfStmts *stmts);
+
+/* ---- running SQL ------------------------------------------------------- */
+
+/* Prepare one statement, its text formatted as by sqlite3_mprintf. */
+int hf_prepare(sqlite3 *db, sqlite3_stmt **out, HfError *err,
+               const char *format, ...);
+
+/* Run statements that return nothing of interest. */
+int hf_exec(sqlite3 *db, HfError *err, const char *format, ...);
+
+/* Step a statement that yields no row; SQLITE_OK, or the error recorded. */
+int hf_step_done(sqlite3 *db, sqlite3_stmt *stmt, HfError *err);
+
+/* First column of the first row as an integer; `none` when there is no row. */
+int hf_query_int(sqlite3 *db, HfError *err, sqlite3_int64 none,
+                 sqlite3_int64 *out, const char *format, ...);
+
+/* First column of the first row as text, which sqlite3_free takes back; NULL
+** when there is no row or the value is NULL. */
+int hf_query_text(sqlite3 *db, HfError *err, char **out, const char *format,
+                  ...);
+
+/* ---- canonical encoding ------------------------------------------------- */
+
+/* Where encoded bytes go: into a digest, into memory, or nowhere, to be
+** counted. */
+typedef struct HfSink {
+  HfSha256 *sha;        /* begun, or NULL */
+  unsigned char *block; /* with room enough, or NULL */
+  sqlite3_int64 size;   /* bytes so far */
+} HfSink;
+
+void hf_sink_put(HfSink *sink, const void *data, size_t size);
+
+/* One item: the mark of a row of n values, and each kind of value.  A number
+** is encoded as REAL when as_real.  SQLITE_OK or SQLITE_NOMEM. */
+void hf_sink_row(HfSink *sink, int n);
+void hf_sink_integer(HfSink *sink, sqlite3_int64 value);
+void hf_sink_text(HfSink *sink, const char *text, size_t size);
+void hf_sink_blob(HfSink *sink, const void *data, size_t size);
+int hf_sink_value(HfSink *sink, sqlite3_value *value, int as_real);
+
+/* ---- names ------------------------------------------------------------- */
+
+typedef struct HfName {
+  char *schema; /* "main", "temp" or an attached database */
+  char *name;
+} HfName;
+
+/* Split 'name' or 'schema.name'.  A name without a schema is in main.  The
+** part before the first dot is a schema only if a database of that name is
+** there, so that tables whose own name has a dot can be reached. */
+int hf_name_split(sqlite3 *db, const char *text, HfName *out, HfError *err);
+void hf_name_clear(HfName *name);
+
+/* ---- clock ------------------------------------------------------------- */
+
+/* The VFS of a database, which never changes while it is attached. */
+sqlite3_vfs *hf_clock_vfs(sqlite3 *db, const char *schema);
+
+/* Milliseconds since the Unix epoch by that VFS. */
+int hf_clock_now(sqlite3_vfs *vfs, sqlite3_int64 *now_ms, HfError *err);
+
+/* ---- transactions ------------------------------------------------------ */
+
+/* How a function's own statements were made atomic. */
+typedef enum HfTxn { HF_TXN_NONE, HF_TXN_OWN, HF_TXN_SAVEPOINT } HfTxn;
+
+/* Begin: BEGIN IMMEDIATE when no transaction is open, a savepoint inside one.
+** Called from within a writing statement (INSERT…SELECT f(), a trigger,
+** RETURNING) neither is possible: SQLITE_MISUSE, in words that name `what`. */
+int hf_txn_begin(sqlite3 *db, const char *what, HfTxn *txn, HfError *err);
+
+/* End what hf_txn_begin began: commit when err holds nothing, else undo.
+** Returns err->rc. */
+int hf_txn_end(sqlite3 *db, HfTxn txn, HfError *err);
+
+/* ---- areas and guards -------------------------------------------------- */
+
+/* One file of sql/, embedded by the build; a row of NULLs ends the table. */
+typedef struct HfEmbeddedSql {
+  const char *area;
+  const char *text;
+  size_t size;
+} HfEmbeddedSql;
+extern const HfEmbeddedSql hf_embedded_sql[];
+
+/* Enter the trigger `name` of `schema` in the manifest there, which is made
+** when missing; forget all guards of a table. */
+int hf_guard_record(HfConn *conn, const char *schema, const char *name,
+                    const char *table, const char *area, HfError *err);
+int hf_guard_forget(HfConn *conn, const char *schema, const char *table,
+                    HfError *err);
+
+/* ---- findings ---------------------------------------------------------- */
+
+/* One row of the doctor. */
+typedef struct HfFinding {
+  const char *finding; /* static */
+  char *object;        /* sqlite3_free */
+  char *detail;        /* sqlite3_free */
+} HfFinding;
+
+typedef struct HfFindings {
+  HfFinding *row;
+  int count;
+  int room;
+} HfFindings;
+
+/* Add a finding; the detail is formatted.  SQLITE_OK or SQLITE_NOMEM. */
+int hf_findings_add(HfFindings *list, const char *finding, const char *object,
+                    const char *format, ...);
+void hf_findings_clear(HfFindings *list);
+
+/* Each area's part of the doctor's visit. */
+typedef int (*HfDoctor)(HfConn *conn, HfFindings *list, HfError *err);
+
+/* ---- registration: one function an area -------------------------------- */
+
+int hf_version_register(HfConn *conn);
+int hf_install_register(HfConn *conn);
+int hf_check_register(HfConn *conn);
+int hf_attest_register(HfConn *conn);
+int hf_ledger_register(HfConn *conn);
+
+int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err);
+int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err);
+
+#endif
