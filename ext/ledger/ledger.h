@@ -39,7 +39,7 @@ typedef struct LedgerColumn {
   char *name;        /* without quotes */
   char *type;        /* in capitals, as declared */
   char *constraints; /* for the backing table, "" or starts with a space */
-  char *dflt;        /* DEFAULT clause alone, "" or starts with a space */
+  char *dflt;        /* expression of the DEFAULT, or NULL */
   int kind;          /* SQLITE_INTEGER, _FLOAT, _TEXT, _BLOB; 0 is ANY */
   int unique;        /* a lookup by it finds at most one entry */
   int indexed;
@@ -88,6 +88,7 @@ typedef struct HfLedger {
   char *sql_head;
   char *sql_entry;
   char *sql_insert;
+  char *sql_defaults; /* a value for each column, or NULL when there is none */
   char *sql_row;  /* at and the columns of entry ?1 */
   char *sql_scan; /* seq, at, hash, node and the columns of all, in order */
 

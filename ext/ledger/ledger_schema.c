@@ -256,19 +256,24 @@ static int schema_type(SchemaParse *p, LedgerColumn *column, Token token) {
 
 /* Behind DEFAULT: a literal, a signed number or an expression in brackets. */
 static int schema_default(const char **z) {
+  static const char *const literal[] = {"NULL",         "TRUE",
+                                        "FALSE",        "CURRENT_DATE",
+                                        "CURRENT_TIME", "CURRENT_TIMESTAMP"};
   Token token = schema_token(z);
+  size_t i;
   if (schema_is(token, "(")) return schema_close(z);
   if (schema_is(token, "+") || schema_is(token, "-")) {
     return schema_token(z).type == TOKEN_NUMBER;
   }
-  return token.type == TOKEN_STRING || token.type == TOKEN_NUMBER ||
-         token.type == TOKEN_WORD;
+  for (i = 0; i < sizeof(literal) / sizeof(*literal); i++) {
+    if (schema_is(token, literal[i])) return 1;
+  }
+  return token.type == TOKEN_STRING || token.type == TOKEN_NUMBER;
 }
 
 static int schema_constraints(SchemaParse *p, LedgerColumn *column,
                               const char *z) {
   sqlite3_str *all = sqlite3_str_new(NULL);
-  sqlite3_str *dflt = sqlite3_str_new(NULL);
   for (;;) {
     Token word = schema_token(&z);
     int good = 1, kept = 1;
@@ -278,9 +283,11 @@ static int schema_constraints(SchemaParse *p, LedgerColumn *column,
     } else if (schema_is(word, "CHECK")) {
       good = schema_is(schema_token(&z), "(") && schema_close(&z);
     } else if (schema_is(word, "DEFAULT")) {
-      good = schema_default(&z);
+      const char *value = z + schema_skip(z);
+      good = schema_default(&z) && column->dflt == NULL;
       if (good) {
-        sqlite3_str_appendf(dflt, " %.*s", (int)(z - word.text), word.text);
+        column->dflt = sqlite3_mprintf("%.*s", (int)(z - value), value);
+        if (column->dflt == NULL) hf_fail(p->err, SQLITE_NOMEM, NULL);
       }
     } else if (schema_is(word, "UNIQUE")) {
       column->unique = 1;
@@ -302,7 +309,6 @@ static int schema_constraints(SchemaParse *p, LedgerColumn *column,
     }
   }
   column->constraints = hf_str_finish(all, p->err);
-  column->dflt = hf_str_finish(dflt, p->err);
   return p->err->rc;
 }
 
@@ -492,8 +498,8 @@ char *ledger_def_declaration(const LedgerDef *def) {
   for (i = 0; i < def->columns; i++) {
     const LedgerColumn *column = &def->column[i];
     /* ANY would mean NUMERIC here; no type at all has no affinity. */
-    sqlite3_str_appendf(sql, ", \"%w\" %s%s", column->name,
-                        column->kind == 0 ? "" : column->type, column->dflt);
+    sqlite3_str_appendf(sql, ", \"%w\" %s", column->name,
+                        column->kind == 0 ? "" : column->type);
   }
   sqlite3_str_appendall(sql, ", prev_hash BLOB HIDDEN, hash BLOB HIDDEN)");
   return sqlite3_str_finish(sql);

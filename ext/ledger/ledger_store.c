@@ -44,16 +44,26 @@ static void store_texts(HfLedger *ledger, const char *columns,
 int ledger_store_prepare(HfLedger *ledger, HfError *err) {
   sqlite3_str *columns = sqlite3_str_new(NULL);
   sqlite3_str *params = sqlite3_str_new(NULL);
+  sqlite3_str *defaults = sqlite3_str_new(NULL);
   char *text[2];
-  int i;
+  int i, any = 0;
   for (i = 0; i < ledger->def.columns; i++) {
-    sqlite3_str_appendf(columns, ", \"%w\"", ledger->def.column[i].name);
+    const LedgerColumn *column = &ledger->def.column[i];
+    sqlite3_str_appendf(columns, ", \"%w\"", column->name);
+    sqlite3_str_appendf(defaults, "%s%s", i ? ", " : "SELECT ",
+                        column->dflt ? column->dflt : "NULL");
+    if (column->dflt != NULL) any = 1;
   }
   for (i = 0; i < ledger->def.columns + 2; i++) {
     sqlite3_str_appendf(params, ", ?%d", i + 3);
   }
   text[0] = hf_str_finish(columns, err);
   text[1] = hf_str_finish(params, err);
+  ledger->sql_defaults = hf_str_finish(defaults, err);
+  if (!any) {
+    sqlite3_free(ledger->sql_defaults);
+    ledger->sql_defaults = NULL;
+  }
   if (err->rc == SQLITE_OK) store_texts(ledger, text[0], text[1], err);
   sqlite3_free(text[0]);
   sqlite3_free(text[1]);
@@ -537,49 +547,92 @@ static int store_prepare_append(HfLedger *ledger, HfError *err) {
   return err->rc;
 }
 
-int ledger_append(HfLedger *ledger, sqlite3_value **argv, sqlite3_int64 *seq,
-                  HfError *err) {
-  int level, completed;
-  StoreEntry entry;
-  entry.value = argv + LEDGER_COL_FIRST;
-  if (store_prepare_append(ledger, err) != SQLITE_OK ||
-      store_check_nesting(ledger, err) != SQLITE_OK ||
+/* A virtual table cannot tell a column that was left out from one that was
+** given as NULL: both take the column's DEFAULT.  Points value[] at the
+** values to store; *defaults lends those that it evaluated. */
+static int store_values(HfLedger *ledger, sqlite3_value **argv,
+                        sqlite3_value **value, HfStmt *defaults,
+                        HfError *err) {
+  int i;
+  for (i = 0; i < ledger->def.columns; i++) {
+    value[i] = argv[LEDGER_COL_FIRST + i];
+    if (ledger->def.column[i].dflt == NULL ||
+        sqlite3_value_type(value[i]) != SQLITE_NULL) {
+      continue;
+    }
+    if (defaults->p == NULL) {
+      if (ledger_take(ledger, ledger->sql_defaults, defaults, err) !=
+          SQLITE_OK) {
+        return err->rc;
+      }
+      if (sqlite3_step(defaults->p) != SQLITE_ROW) {
+        return hf_fail_db(err, ledger->db);
+      }
+    }
+    value[i] = sqlite3_column_value(defaults->p, i);
+  }
+  return SQLITE_OK;
+}
+
+/* Everything that is given must agree with the head and the declaration. */
+static int store_check(HfLedger *ledger, sqlite3_value **argv,
+                       StoreEntry *entry, HfError *err) {
+  if (store_check_nesting(ledger, err) != SQLITE_OK ||
       store_check_seq(ledger, argv[LEDGER_COL_SEQ], err) != SQLITE_OK ||
-      store_check_types(ledger, entry.value, err) != SQLITE_OK ||
-      store_check_at(ledger, argv[LEDGER_COL_AT], &entry.at, err) !=
-          SQLITE_OK ||
-      store_check_hash(ledger, argv[ledger_col_prev(ledger)],
-                       ledger->head_hash,
-                       "ledger %s: prev_hash is not the head, which is %s: "
-                       "another entry came first, or a wrong one was given",
-                       err) != SQLITE_OK) {
+      store_check_types(ledger, entry->value, err) != SQLITE_OK ||
+      store_check_at(ledger, argv[LEDGER_COL_AT], &entry->at, err) !=
+          SQLITE_OK) {
     return err->rc;
   }
   if (ledger->frontier.size >= HF_MERKLE_MAX) {
     return hf_fail_core(err, HF_RANGE);
   }
-  entry.seq = (sqlite3_int64)ledger->frontier.size + 1;
-  completed = hf_merkle_completed((uint64_t)entry.seq);
+  entry->seq = (sqlite3_int64)ledger->frontier.size + 1;
+  return store_check_hash(
+      ledger, argv[ledger_col_prev(ledger)], ledger->head_hash,
+      "ledger %s: prev_hash is not the head, which is %s: another entry came "
+      "first, or a wrong one was given",
+      err);
+}
+
+static int store_append(HfLedger *ledger, sqlite3_value **argv,
+                        StoreEntry *entry, HfError *err) {
+  int level, completed;
+  if (store_check(ledger, argv, entry, err) != SQLITE_OK) return err->rc;
+  completed = hf_merkle_completed((uint64_t)entry->seq);
   for (level = 0; level < completed; level++) {
     if (store_load_level(ledger, &ledger->frontier, level, err) != SQLITE_OK) {
       return err->rc;
     }
   }
-  if (ledger_leaf_hash(ledger, entry.seq, ledger->head_hash, entry.at,
-                       entry.value, entry.hash, err) != SQLITE_OK ||
-      store_check_hash(ledger, argv[ledger_col_hash(ledger)], entry.hash,
+  if (ledger_leaf_hash(ledger, entry->seq, ledger->head_hash, entry->at,
+                       entry->value, entry->hash, err) != SQLITE_OK ||
+      store_check_hash(ledger, argv[ledger_col_hash(ledger)], entry->hash,
                        "ledger %s: hash is not the hash of this entry, which "
                        "is %s: compare seq, at, prev_hash and the columns",
                        err) != SQLITE_OK) {
     return err->rc;
   }
-  if (store_write(ledger, &entry, err) != SQLITE_OK) {
+  if (store_write(ledger, entry, err) != SQLITE_OK) {
     ledger->head_valid = 0;
     store_harden(ledger, err);
-    return err->rc;
   }
-  *seq = entry.seq;
-  return SQLITE_OK;
+  return err->rc;
+}
+
+int ledger_append(HfLedger *ledger, sqlite3_value **argv, sqlite3_int64 *seq,
+                  HfError *err) {
+  sqlite3_value *value[LEDGER_MAX_COLUMNS];
+  HfStmt defaults = {NULL, 0, 0};
+  StoreEntry entry;
+  entry.value = value;
+  if (store_prepare_append(ledger, err) == SQLITE_OK &&
+      store_values(ledger, argv, value, &defaults, err) == SQLITE_OK) {
+    store_append(ledger, argv, &entry, err);
+  }
+  hf_stmt_give(&ledger->stmts, &defaults);
+  if (err->rc == SQLITE_OK) *seq = entry.seq;
+  return err->rc;
 }
 
 /* ---- reading ------------------------------------------------------------------ */

@@ -26,6 +26,7 @@ static void table_free(HfLedger *ledger) {
   sqlite3_free(ledger->sql_head);
   sqlite3_free(ledger->sql_entry);
   sqlite3_free(ledger->sql_insert);
+  sqlite3_free(ledger->sql_defaults);
   sqlite3_free(ledger->sql_row);
   sqlite3_free(ledger->sql_scan);
   sqlite3_free(ledger);
