@@ -4,7 +4,8 @@
 **   ledger_schema.c     the declaration: columns and options
 **   ledger_objects.c    SQL text of the tables, indexes and triggers behind it
 **   ledger_leaf.c       the bytes of an entry and their hash
-**   ledger_store.c      head, frontier, append
+**   ledger_store.c      the head, the frontier and the nodes in the file
+**   ledger_append.c     the append
 **   ledger_query.c      SELECT: constraint push-down and cursors
 **   ledger_table.c      the virtual table itself
 **   ledger_verify.c     every check there is, as a stream of findings
@@ -187,10 +188,20 @@ int ledger_store_prepare(HfLedger *ledger, HfError *err);
 ** is corruption of the ledger, not a mistake in the caller's SQL. */
 int ledger_take(HfLedger *ledger, const char *sql, HfStmt *out, HfError *err);
 
+/* Read the head, under the write lock; make the root of a level of the
+** frontier known. */
+int ledger_load_head(HfLedger *ledger, HfError *err);
+int ledger_load_level(HfLedger *ledger, HfFrontier *frontier, int level,
+                      HfError *err);
+
+/* ---- append (ledger_append.c) -------------------------------------------- */
+
 /* Append an entry; argv[i] is what was given for column i of the table.
 ** *seq: the new entry's number. */
 int ledger_append(HfLedger *ledger, sqlite3_value **argv, sqlite3_int64 *seq,
                   HfError *err);
+
+/* ---- reading (ledger_store.c) -------------------------------------------- */
 
 /* The number of the newest entry, 0 for none, as the connection sees it now;
 ** the hash of entry `size`, the genesis for 0; the root over that many. */
