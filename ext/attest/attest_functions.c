@@ -110,7 +110,8 @@ static void attest_sha256(sqlite3_context *context, int argc,
       return;
   }
   size = sqlite3_value_bytes(argv[0]);
-  if (data == NULL && (size > 0 || sqlite3_value_type(argv[0]) == SQLITE_TEXT)) {
+  if (data == NULL &&
+      (size > 0 || sqlite3_value_type(argv[0]) == SQLITE_TEXT)) {
     sqlite3_result_error_nomem(context);
     return;
   }

@@ -15,9 +15,9 @@
 #define DIGEST_BUFFER 1024
 
 struct HfSha256 {
-  EVP_MD_CTX *ctx;                   /* owned; initialised once, then reused */
-  size_t used;                       /* bytes waiting in buffer */
-  int rc;                            /* first error of this message */
+  EVP_MD_CTX *ctx; /* owned; initialised once, then reused */
+  size_t used;     /* bytes waiting in buffer */
+  int rc;          /* first error of this message */
   unsigned char buffer[DIGEST_BUFFER]; /* pieces not yet handed on */
 };
 
@@ -65,8 +65,7 @@ void hf_sha256_free(HfSha256 *sha) {
 void hf_sha256_begin(HfSha256 *sha) {
   sha->used = 0;
   /* NULL keeps the fetched algorithm and only resets the state. */
-  sha->rc =
-      EVP_DigestInit_ex2(sha->ctx, NULL, NULL) == 1 ? HF_OK : HF_CRYPTO;
+  sha->rc = EVP_DigestInit_ex2(sha->ctx, NULL, NULL) == 1 ? HF_OK : HF_CRYPTO;
 }
 
 static void digest_hand_on(HfSha256 *sha, const void *data, size_t size) {
@@ -91,9 +90,8 @@ int hf_sha256_end(HfSha256 *sha, unsigned char out[HF_SHA256_SIZE]) {
   unsigned int size = 0;
   digest_hand_on(sha, sha->buffer, sha->used);
   sha->used = 0;
-  if (sha->rc == HF_OK &&
-      (EVP_DigestFinal_ex(sha->ctx, out, &size) != 1 ||
-       size != HF_SHA256_SIZE)) {
+  if (sha->rc == HF_OK && (EVP_DigestFinal_ex(sha->ctx, out, &size) != 1 ||
+                           size != HF_SHA256_SIZE)) {
     sha->rc = HF_CRYPTO;
   }
   if (sha->rc != HF_OK) {

@@ -90,8 +90,8 @@ typedef struct HfLedger {
   char *sql_entry;
   char *sql_insert;
   char *sql_defaults; /* a value for each column, or NULL when there is none */
-  char *sql_row;  /* at and the columns of entry ?1 */
-  char *sql_scan; /* seq, at, hash, node and the columns of all, in order */
+  char *sql_row;      /* at and the columns of entry ?1 */
+  char *sql_scan;     /* seq, at, hash, node and the columns of all, in order */
 
   /* The end of the chain, valid within one write transaction and as long as
   ** nothing else wrote to the entry table. */

@@ -20,7 +20,7 @@ static int append_refusal(HfLedger *ledger) {
 }
 
 static int append_check_seq(HfLedger *ledger, sqlite3_value *value,
-                           HfError *err) {
+                            HfError *err) {
   sqlite3_int64 next = (sqlite3_int64)ledger->frontier.size + 1;
   sqlite3_int64 given;
   if (sqlite3_value_type(value) == SQLITE_NULL) return SQLITE_OK;
@@ -40,7 +40,7 @@ static int append_check_seq(HfLedger *ledger, sqlite3_value *value,
 }
 
 static int append_check_at(HfLedger *ledger, sqlite3_value *value,
-                          sqlite3_int64 *at, HfError *err) {
+                           sqlite3_int64 *at, HfError *err) {
   sqlite3_int64 now = 0;
   int given = sqlite3_value_type(value) != SQLITE_NULL;
   if (given && sqlite3_value_type(value) != SQLITE_INTEGER) {
@@ -73,8 +73,8 @@ static int append_check_at(HfLedger *ledger, sqlite3_value *value,
 
 /* A hash the caller gave, NULL for none, against the right one. */
 static int append_check_hash(HfLedger *ledger, sqlite3_value *value,
-                            const unsigned char *right, const char *words,
-                            HfError *err) {
+                             const unsigned char *right, const char *words,
+                             HfError *err) {
   char hex[2 * HF_SHA256_SIZE + 1];
   if (sqlite3_value_type(value) == SQLITE_NULL) return SQLITE_OK;
   if (sqlite3_value_type(value) == SQLITE_BLOB &&
@@ -93,7 +93,7 @@ static const char *append_type_name(int type) {
 }
 
 static int append_check_types(HfLedger *ledger, sqlite3_value *const *value,
-                             HfError *err) {
+                              HfError *err) {
   int i;
   for (i = 0; i < ledger->def.columns; i++) {
     int kind = ledger->def.column[i].kind;
@@ -110,7 +110,7 @@ static int append_check_types(HfLedger *ledger, sqlite3_value *const *value,
 
 /* Bind without copying: the values outlive the step. */
 static void append_bind(sqlite3_stmt *stmt, int i, const LedgerColumn *column,
-                       sqlite3_value *value) {
+                        sqlite3_value *value) {
   switch (sqlite3_value_type(value)) {
     case SQLITE_INTEGER:
       if (column->kind == SQLITE_FLOAT) {
@@ -137,8 +137,7 @@ static void append_bind(sqlite3_stmt *stmt, int i, const LedgerColumn *column,
       if (size == 0) {
         sqlite3_bind_zeroblob(stmt, i, 0);
       } else {
-        sqlite3_bind_blob64(stmt, i, blob, (sqlite3_uint64)size,
-                            SQLITE_STATIC);
+        sqlite3_bind_blob64(stmt, i, blob, (sqlite3_uint64)size, SQLITE_STATIC);
       }
       break;
     }
@@ -158,7 +157,7 @@ typedef struct AppendEntry {
 } AppendEntry;
 
 static int append_run_insert(HfLedger *ledger, const AppendEntry *entry,
-                            sqlite3_stmt *stmt) {
+                             sqlite3_stmt *stmt) {
   int columns = ledger->def.columns;
   int i;
   sqlite3_bind_int64(stmt, 1, entry->seq);
@@ -179,7 +178,7 @@ static int append_run_insert(HfLedger *ledger, const AppendEntry *entry,
 ** that uses a virtual table came in the meantime; then nothing was run yet,
 ** and a statement for this transaction alone takes its place. */
 static int append_insert(HfLedger *ledger, const AppendEntry *entry,
-                        HfError *err) {
+                         HfError *err) {
   HfStmt stmt;
   if (ledger_take(ledger, ledger->sql_insert, &stmt, err) != SQLITE_OK) {
     return err->rc;
@@ -292,8 +291,8 @@ static int append_prepare_append(HfLedger *ledger, HfError *err) {
 ** given as NULL: both take the column's DEFAULT.  Points value[] at the
 ** values to store; *defaults lends those that it evaluated. */
 static int append_values(HfLedger *ledger, sqlite3_value **argv,
-                        sqlite3_value **value, HfStmt *defaults,
-                        HfError *err) {
+                         sqlite3_value **value, HfStmt *defaults,
+                         HfError *err) {
   int i;
   for (i = 0; i < ledger->def.columns; i++) {
     value[i] = argv[LEDGER_COL_FIRST + i];
@@ -317,7 +316,7 @@ static int append_values(HfLedger *ledger, sqlite3_value **argv,
 
 /* Everything that is given must agree with the head and the declaration. */
 static int append_check(HfLedger *ledger, sqlite3_value **argv,
-                       AppendEntry *entry, HfError *err) {
+                        AppendEntry *entry, HfError *err) {
   if (append_check_nesting(ledger, err) != SQLITE_OK ||
       append_check_seq(ledger, argv[LEDGER_COL_SEQ], err) != SQLITE_OK ||
       append_check_types(ledger, entry->value, err) != SQLITE_OK ||
@@ -349,9 +348,9 @@ static int append_entry(HfLedger *ledger, sqlite3_value **argv,
   if (ledger_leaf_hash(ledger, entry->seq, ledger->head_hash, entry->at,
                        entry->value, entry->hash, err) != SQLITE_OK ||
       append_check_hash(ledger, argv[ledger_col_hash(ledger)], entry->hash,
-                       "ledger %s: hash is not the hash of this entry, which "
-                       "is %s: compare seq, at, prev_hash and the columns",
-                       err) != SQLITE_OK) {
+                        "ledger %s: hash is not the hash of this entry, which "
+                        "is %s: compare seq, at, prev_hash and the columns",
+                        err) != SQLITE_OK) {
     return err->rc;
   }
   if (append_write(ledger, entry, err) != SQLITE_OK) {

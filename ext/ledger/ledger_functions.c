@@ -172,8 +172,7 @@ static void functions_pending(sqlite3_context *context, int argc,
                               sqlite3_value **argv) {
   HfConn *conn = sqlite3_user_data(context);
   const HfPending *pending = conn->pending;
-  int ours = pending != NULL &&
-             pending->id == sqlite3_value_int64(argv[0]) &&
+  int ours = pending != NULL && pending->id == sqlite3_value_int64(argv[0]) &&
              pending->seq == sqlite3_value_int64(argv[1]);
   (void)argc;
   if (!ours) conn->generation++;

@@ -105,8 +105,7 @@ static char *objects_entry_table(const LedgerDef *def, const char *name,
     sqlite3_str_appendf(sql, ",\n  \"%w\" %s%s", def->column[i].name,
                         def->column[i].type, def->column[i].constraints);
   }
-  sqlite3_str_appendf(sql,
-                      ",\n  hash BLOB NOT NULL,\n  node BLOB%s\n) STRICT",
+  sqlite3_str_appendf(sql, ",\n  hash BLOB NOT NULL,\n  node BLOB%s\n) STRICT",
                       def->constraints);
   return hf_str_finish(sql, err);
 }
@@ -177,9 +176,11 @@ static char *objects_insert_trigger(const LedgerDef *def, const char *name,
       "      UNION ALL\n"
       "      SELECT level + 1,\n"
       "             merkle_node_hash((SELECT iif(level = 0, hash,\n"
-      "                                      substr(node, 32 * level - 31, 32))\n"
+      "                                      substr(node, 32 * level - 31, "
+      "32))\n"
       "                                 FROM \"%w_entry\"\n"
-      "                                WHERE seq = NEW.seq - 1 - (1 << level)),\n"
+      "                                WHERE seq = NEW.seq - 1 - (1 << "
+      "level)),\n"
       "                              root),\n"
       "             iif(level = 0, x'', CAST(below || root AS BLOB))\n"
       "        FROM up WHERE (NEW.seq - 1) %% (2 << level) = 0)\n"
@@ -237,8 +238,8 @@ static int objects_add(LedgerObjects *list, LedgerObjectKind kind,
   LedgerObject *object;
   if (list->count == list->room) {
     int room = list->room ? 2 * list->room : 16;
-    LedgerObject *more = sqlite3_realloc64(
-        list->object, sizeof(*more) * (sqlite3_uint64)room);
+    LedgerObject *more =
+        sqlite3_realloc64(list->object, sizeof(*more) * (sqlite3_uint64)room);
     if (more == NULL) {
       sqlite3_free(sql);
       return hf_fail(err, SQLITE_NOMEM, NULL);
@@ -373,8 +374,8 @@ static int objects_run(HfLedger *ledger, const LedgerObjects *list,
     hf_exec(ledger->db, err, "%s\"%w\".%s", ledger_object_verb(object->kind),
             ledger->schema, object->sql);
     if (object->kind == LEDGER_TRIGGER) {
-      hf_guard_record(ledger->conn, ledger->schema, object->name,
-                      object->table, "ledger", err);
+      hf_guard_record(ledger->conn, ledger->schema, object->name, object->table,
+                      "ledger", err);
     }
   }
   return err->rc;

@@ -37,8 +37,8 @@ static const char *query_column(const HfLedger *ledger, int i, char **owned) {
   if (i == LEDGER_COL_AT) return "at";
   if (i == ledger_col_prev(ledger)) return NULL;
   if (i == ledger_col_hash(ledger)) return "hash";
-  *owned = sqlite3_mprintf("\"%w\"",
-                           ledger->def.column[i - LEDGER_COL_FIRST].name);
+  *owned =
+      sqlite3_mprintf("\"%w\"", ledger->def.column[i - LEDGER_COL_FIRST].name);
   return *owned;
 }
 
@@ -70,9 +70,9 @@ typedef struct QueryPlan {
   sqlite3_str *where;
   sqlite3_str *letters;
   int args;
-  int unique;      /* at most one entry */
-  double rows;     /* estimate */
-  int by_index;    /* the rows are found without a scan */
+  int unique;   /* at most one entry */
+  double rows;  /* estimate */
+  int by_index; /* the rows are found without a scan */
 } QueryPlan;
 
 #define QUERY_ROWS 1000000.0 /* a guess at the size of a ledger */
@@ -124,8 +124,8 @@ static void query_constraint(const HfLedger *ledger, sqlite3_index_info *info,
   if (term->op != SQLITE_INDEX_CONSTRAINT_ISNULL &&
       term->op != SQLITE_INDEX_CONSTRAINT_ISNOTNULL) {
     sqlite3_str_appendf(plan->where, " ?%d", plan->args);
-    sqlite3_str_appendall(
-        plan->letters, kind == SQLITE_TEXT || kind == 0 ? "t" : "x");
+    sqlite3_str_appendall(plan->letters,
+                          kind == SQLITE_TEXT || kind == 0 ? "t" : "x");
   } else {
     sqlite3_str_appendall(plan->letters, "x");
   }
@@ -334,8 +334,7 @@ static void query_map(LedgerCursor *cursor, const HfLedger *ledger,
   int i, n = 0;
   cursor->at[LEDGER_COL_SEQ] = 0;
   for (i = LEDGER_COL_AT; i <= ledger_col_hash(ledger); i++) {
-    cursor->at[i] =
-        (signed char)(used >> (i < 63 ? i : 63) & 1 ? ++n : -1);
+    cursor->at[i] = (signed char)(used >> (i < 63 ? i : 63) & 1 ? ++n : -1);
   }
 }
 
@@ -366,9 +365,9 @@ int ledger_filter(sqlite3_vtab_cursor *base, int idx_num, const char *idx_str,
   if (exact) {
     ledger_take(ledger, idx_str, &cursor->stmt, &err);
   } else {
-    char *sql = sqlite3_mprintf("%.*s%.*s", query.where, query.sql,
-                                query.order_size,
-                                query.sql + query.where + query.where_size);
+    char *sql =
+        sqlite3_mprintf("%.*s%.*s", query.where, query.sql, query.order_size,
+                        query.sql + query.where + query.where_size);
     if (sql == NULL) {
       hf_fail(&err, SQLITE_NOMEM, NULL);
     } else {
@@ -405,8 +404,7 @@ static int query_genesis(HfLedger *ledger, sqlite3_context *context) {
   return hf_error_to_vtab(&err, &ledger->base);
 }
 
-int ledger_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
-                  int i) {
+int ledger_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i) {
   LedgerCursor *cursor = (LedgerCursor *)base;
   HfLedger *ledger = (HfLedger *)base->pVtab;
   int at = cursor->at[i];

@@ -30,9 +30,9 @@ static int report_connect(sqlite3 *db, void *aux, int argc,
                           const char *const *argv, sqlite3_vtab **out,
                           char **message) {
   ReportTable *table;
-  int rc = sqlite3_declare_vtab(db,
-                                "CREATE TABLE ledger_verify(finding TEXT, "
-                                "seq INTEGER, detail TEXT, name TEXT HIDDEN)");
+  int rc =
+      sqlite3_declare_vtab(db, "CREATE TABLE ledger_verify(finding TEXT, "
+                               "seq INTEGER, detail TEXT, name TEXT HIDDEN)");
   (void)argc;
   (void)argv;
   (void)message;
@@ -99,8 +99,7 @@ static int report_close(sqlite3_vtab_cursor *base) {
 
 static int report_advance(ReportCursor *cursor, HfError *err) {
   cursor->rowid++;
-  if (ledger_verify_next(cursor->verify, &cursor->finding, err) !=
-      SQLITE_ROW) {
+  if (ledger_verify_next(cursor->verify, &cursor->finding, err) != SQLITE_ROW) {
     cursor->finding = NULL;
   }
   return err->rc;
@@ -143,8 +142,7 @@ static int report_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
   ReportCursor *cursor = (ReportCursor *)base;
   switch (column) {
     case REPORT_FINDING:
-      sqlite3_result_text(context, cursor->finding->finding, -1,
-                          SQLITE_STATIC);
+      sqlite3_result_text(context, cursor->finding->finding, -1, SQLITE_STATIC);
       break;
     case REPORT_SEQ:
       if (cursor->finding->seq != 0) {
@@ -201,8 +199,9 @@ static int report_findings(LedgerVerify *verify, sqlite3_str *json,
   sqlite3_int64 n = 0;
   while (ledger_verify_next(verify, &finding, err) == SQLITE_ROW) {
     if (++n > REPORT_LISTED) continue;
-    sqlite3_str_appendf(json, "%s{\"finding\":\"%s\",\"seq\":",
-                        n > 1 ? "," : "", finding->finding);
+    sqlite3_str_appendf(json,
+                        "%s{\"finding\":\"%s\",\"seq\":", n > 1 ? "," : "",
+                        finding->finding);
     if (finding->seq != 0) {
       sqlite3_str_appendf(json, "%lld", finding->seq);
     } else {
@@ -229,7 +228,8 @@ static void report_anchors(HfLedger *ledger, sqlite3_str *json) {
     report_json_hash(json, "head", head);
     report_json_hash(json, "root", root);
   } else {
-    sqlite3_str_appendall(json, ",\"genesis\":null,\"head\":null,\"root\":null");
+    sqlite3_str_appendall(json,
+                          ",\"genesis\":null,\"head\":null,\"root\":null");
   }
   hf_error_clear(&err);
 }
@@ -293,8 +293,7 @@ static void report_function(sqlite3_context *context, int argc,
   (void)argc;
   memset(&pin, 0, sizeof(pin));
   if (name == NULL) {
-    hf_fail(&err, SQLITE_ERROR,
-            "ledger_report: the ledger's name is missing");
+    hf_fail(&err, SQLITE_ERROR, "ledger_report: the ledger's name is missing");
   } else if (ledger_pin(sqlite3_user_data(context), name, &pin, &err) ==
              SQLITE_OK) {
     json = report_make(pin.ledger, &err);

@@ -14,8 +14,15 @@
 
 /* ---- tokens -------------------------------------------------------------- */
 
-enum { TOKEN_END, TOKEN_WORD, TOKEN_QUOTED, TOKEN_STRING, TOKEN_NUMBER,
-       TOKEN_OTHER, TOKEN_BAD };
+enum {
+  TOKEN_END,
+  TOKEN_WORD,
+  TOKEN_QUOTED,
+  TOKEN_STRING,
+  TOKEN_NUMBER,
+  TOKEN_OTHER,
+  TOKEN_BAD
+};
 
 typedef struct Token {
   int type;
@@ -146,10 +153,10 @@ static char *schema_unquote(Token token) {
 
 typedef struct SchemaParse {
   LedgerDef *def;
-  const char *name;        /* of the ledger, for messages */
-  sqlite3_str *table;      /* table constraints */
-  sqlite3_str *schema;     /* the text in the genesis */
-  unsigned options_given;  /* bit i: option i was given */
+  const char *name;       /* of the ledger, for messages */
+  sqlite3_str *table;     /* table constraints */
+  sqlite3_str *schema;    /* the text in the genesis */
+  unsigned options_given; /* bit i: option i was given */
   HfError *err;
 } SchemaParse;
 
@@ -313,8 +320,8 @@ static int schema_constraints(SchemaParse *p, LedgerColumn *column,
 }
 
 static int schema_check_name(SchemaParse *p, const char *name) {
-  static const char *const reserved[] = {"seq",   "at",  "prev_hash", "hash",
-                                         "node",  "oid", "rowid",     "_rowid_"};
+  static const char *const reserved[] = {"seq",  "at",  "prev_hash", "hash",
+                                         "node", "oid", "rowid",     "_rowid_"};
   size_t r;
   int i;
   for (r = 0; r < sizeof(reserved) / sizeof(*reserved); r++) {

@@ -18,20 +18,20 @@
 static void store_texts(HfLedger *ledger, const char *columns,
                         const char *params, HfError *err) {
   const char *schema = ledger->schema, *name = ledger->name;
-  ledger->sql_head = sqlite3_mprintf(
-      "SELECT seq, at, hash, node FROM \"%w\".\"%w_entry\""
-      " ORDER BY seq DESC LIMIT 1",
-      schema, name);
+  ledger->sql_head =
+      sqlite3_mprintf("SELECT seq, at, hash, node FROM \"%w\".\"%w_entry\""
+                      " ORDER BY seq DESC LIMIT 1",
+                      schema, name);
   ledger->sql_entry = sqlite3_mprintf(
       "SELECT hash, node FROM \"%w\".\"%w_entry\" WHERE seq = ?1", schema,
       name);
-  ledger->sql_insert = sqlite3_mprintf(
-      "INSERT INTO \"%w\".\"%w_entry\"(seq, at%s, hash, node)"
-      " VALUES (?1, ?2%s)",
-      schema, name, columns, params);
-  ledger->sql_row = sqlite3_mprintf(
-      "SELECT at%s FROM \"%w\".\"%w_entry\" WHERE seq = ?1", columns, schema,
-      name);
+  ledger->sql_insert =
+      sqlite3_mprintf("INSERT INTO \"%w\".\"%w_entry\"(seq, at%s, hash, node)"
+                      " VALUES (?1, ?2%s)",
+                      schema, name, columns, params);
+  ledger->sql_row =
+      sqlite3_mprintf("SELECT at%s FROM \"%w\".\"%w_entry\" WHERE seq = ?1",
+                      columns, schema, name);
   ledger->sql_scan = sqlite3_mprintf(
       "SELECT seq, at, hash, node%s FROM \"%w\".\"%w_entry\" ORDER BY seq",
       columns, schema, name);
@@ -160,7 +160,7 @@ static int store_subtree(HfLedger *ledger, sqlite3_int64 seq, int level,
 }
 
 int ledger_load_level(HfLedger *ledger, HfFrontier *frontier, int level,
-                            HfError *err) {
+                      HfError *err) {
   uint64_t end;
   if (frontier->known >> level & 1) return SQLITE_OK;
   assert(frontier->size >> level & 1);

@@ -47,8 +47,8 @@ static int table_make(HfConn *conn, int argc, const char *const *argv,
   ledger->name = sqlite3_mprintf("%s", argv[2]);
   if (ledger->schema == NULL || ledger->name == NULL) {
     hf_fail(err, SQLITE_NOMEM, NULL);
-  } else if (ledger_def_parse(&ledger->def, argv[2], argc - 3, argv + 3,
-                              err) == SQLITE_OK) {
+  } else if (ledger_def_parse(&ledger->def, argv[2], argc - 3, argv + 3, err) ==
+             SQLITE_OK) {
     ledger_store_prepare(ledger, err);
   }
   if (err->rc != SQLITE_OK) {
@@ -73,9 +73,8 @@ static int table_declare(HfLedger *ledger, HfError *err) {
   return err->rc;
 }
 
-static int table_init(sqlite3 *db, void *aux, int argc,
-                      const char *const *argv, sqlite3_vtab **out,
-                      char **message, int create) {
+static int table_init(sqlite3 *db, void *aux, int argc, const char *const *argv,
+                      sqlite3_vtab **out, char **message, int create) {
   HfError err = {SQLITE_OK, NULL};
   HfLedger *ledger = NULL;
   int rc;
@@ -233,8 +232,7 @@ int ledger_pin(HfConn *conn, const char *text, LedgerPin *pin, HfError *err) {
       (err->rc == SQLITE_OK ||
        (err->message && strncmp(err->message, "no such table", 13) == 0))) {
     hf_error_clear(err);
-    hf_fail(err, SQLITE_ERROR, "no such ledger: %s.%s", name.schema,
-            name.name);
+    hf_fail(err, SQLITE_ERROR, "no such ledger: %s.%s", name.schema, name.name);
   }
   hf_name_clear(&name);
   if (err->rc != SQLITE_OK) ledger_unpin(pin);

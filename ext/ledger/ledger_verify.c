@@ -27,7 +27,7 @@ typedef struct VerifyEntry {
   sqlite3_int64 seq;
   unsigned char stored[HF_SHA256_SIZE];   /* the hash in the row */
   unsigned char computed[HF_SHA256_SIZE]; /* the one that follows from it */
-  int known;     /* computed is filled in */
+  int known;                              /* computed is filled in */
   int doubtful;  /* they differ: a finding as soon as the next is seen */
   int node_fits; /* its nodes follow from the stored hash */
   int node_open; /* its node is NULL though it completes a subtree */
@@ -59,8 +59,8 @@ int verify_add(VerifyQueue *queue, HfError *err, const char *finding,
   if (err->rc != SQLITE_OK) return err->rc;
   if (queue->count == queue->room) {
     int room = queue->room ? 2 * queue->room : 8;
-    more = sqlite3_realloc64(queue->finding,
-                             sizeof(*more) * (sqlite3_uint64)room);
+    more =
+        sqlite3_realloc64(queue->finding, sizeof(*more) * (sqlite3_uint64)room);
     if (more == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
     queue->finding = more;
     queue->room = room;
@@ -137,8 +137,8 @@ static void verify_hash(LedgerVerify *v, VerifyEntry *entry, sqlite3_int64 at,
   }
   /* Perhaps only the stored hash of the entry before was changed. */
   if (v->last.doubtful && v->last.known) {
-    if (ledger_leaf_hash(ledger, entry->seq, v->last.computed, at, value,
-                         other, err) != SQLITE_OK) {
+    if (ledger_leaf_hash(ledger, entry->seq, v->last.computed, at, value, other,
+                         err) != SQLITE_OK) {
       return;
     }
     if (memcmp(other, entry->stored, HF_SHA256_SIZE) == 0) {
@@ -170,9 +170,8 @@ static void verify_nodes(LedgerVerify *v, VerifyEntry *entry, HfError *err) {
     return;
   }
   for (level = 0; level < completed; level++) {
-    const unsigned char *right = level == 0 ? entry->stored
-                                            : node + (level - 1) *
-                                                         HF_SHA256_SIZE;
+    const unsigned char *right =
+        level == 0 ? entry->stored : node + (level - 1) * HF_SHA256_SIZE;
     unsigned char parent[HF_SHA256_SIZE];
     sqlite3_int64 left = entry->seq - ((sqlite3_int64)1 << level);
     if (v->root_end[level] == left) {
@@ -188,8 +187,7 @@ static void verify_nodes(LedgerVerify *v, VerifyEntry *entry, HfError *err) {
     }
   }
   for (level = 1; level <= completed; level++) {
-    memcpy(v->root[level], node + (level - 1) * HF_SHA256_SIZE,
-           HF_SHA256_SIZE);
+    memcpy(v->root[level], node + (level - 1) * HF_SHA256_SIZE, HF_SHA256_SIZE);
     v->root_end[level] = entry->seq;
   }
   if (wrong >= 0) {

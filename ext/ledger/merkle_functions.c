@@ -59,8 +59,8 @@ static void merkle_leaf_hash(sqlite3_context *context, int argc,
   (void)argc;
   if (sqlite3_value_type(argv[0]) == SQLITE_NULL) return;
   if (!merkle_bytes(context, "merkle_leaf_hash", argv[0], &data, &size)) return;
-  merkle_result(context,
-                hf_merkle_leaf(conn->sha, data, (size_t)size, hash), hash);
+  merkle_result(context, hf_merkle_leaf(conn->sha, data, (size_t)size, hash),
+                hash);
 }
 
 /*

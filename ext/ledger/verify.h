@@ -61,7 +61,7 @@ typedef struct VerifyIndexes {
   uint64_t sum;
   sqlite3_int64 rows;
   int disorder;
-  int named; /* entries named in detail */
+  int named;                                   /* entries named in detail */
   sqlite3_value *last[LEDGER_MAX_COLUMNS + 1]; /* previous key, and its seq */
 } VerifyIndexes;
 

@@ -154,8 +154,8 @@ void verify_indexes_row(VerifyIndexes *indexes, sqlite3_int64 seq,
   int i;
   for (i = 0; i < indexes->count; i++) {
     VerifyIndex *index = &indexes->index[i];
-    index->sum += index_hash(indexes->key, seq, value, index->column,
-                             index->columns);
+    index->sum +=
+        index_hash(indexes->key, seq, value, index->column, index->columns);
     index->rows++;
   }
 }
@@ -208,19 +208,20 @@ static int index_check_order(VerifyIndexes *indexes, int columns,
                              HfError *err) {
   int i, order = 0;
   for (i = 1; i <= columns && order == 0 && indexes->last[0] != NULL; i++) {
-    order = index_compare(indexes->last[i],
-                          sqlite3_column_value(indexes->scan, i));
+    order =
+        index_compare(indexes->last[i], sqlite3_column_value(indexes->scan, i));
   }
   if (indexes->last[0] != NULL && order == 0) {
-    order = index_compare(indexes->last[0],
-                          sqlite3_column_value(indexes->scan, 0));
+    order =
+        index_compare(indexes->last[0], sqlite3_column_value(indexes->scan, 0));
   }
   /* Equal would be the same key twice.  A REAL beside a huge INTEGER may look
   ** equal here; then the sums decide. */
   if (order > 0) indexes->disorder = 1;
   for (i = 0; i <= columns; i++) {
     sqlite3_value_free(indexes->last[i]);
-    indexes->last[i] = sqlite3_value_dup(sqlite3_column_value(indexes->scan, i));
+    indexes->last[i] =
+        sqlite3_value_dup(sqlite3_column_value(indexes->scan, i));
     if (indexes->last[i] == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
   }
   return SQLITE_OK;
@@ -234,8 +235,8 @@ static char *index_list(const HfLedger *ledger, const VerifyIndex *index,
   sqlite3_str *text = sqlite3_str_new(NULL);
   int i;
   for (i = 0; i < index->columns; i++) {
-    sqlite3_str_appendf(text, format,
-                        ledger->def.column[index->column[i]].name, i + 2);
+    sqlite3_str_appendf(text, format, ledger->def.column[index->column[i]].name,
+                        i + 2);
   }
   return hf_str_finish(text, err);
 }
@@ -306,9 +307,9 @@ static void index_scan_row(VerifyIndexes *indexes, HfError *err) {
   for (i = 0; i < index->columns; i++) {
     value[i] = sqlite3_column_value(indexes->scan, i + 1);
   }
-  indexes->sum += index_hash(indexes->key,
-                             sqlite3_column_int64(indexes->scan, 0), value,
-                             NULL, index->columns);
+  indexes->sum +=
+      index_hash(indexes->key, sqlite3_column_int64(indexes->scan, 0), value,
+                 NULL, index->columns);
   indexes->rows++;
   index_check_order(indexes, index->columns, err);
 }

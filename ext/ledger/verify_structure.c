@@ -101,9 +101,8 @@ int verify_structure(HfLedger *ledger, VerifyQueue *queue,
                ledger->name);
     structure_default_config(ledger, &config, err);
   }
-  if (err->rc == SQLITE_OK &&
-      ledger_objects_make(ledger, ledger->name, &config, &objects, err) ==
-          SQLITE_OK) {
+  if (err->rc == SQLITE_OK && ledger_objects_make(ledger, ledger->name, &config,
+                                                  &objects, err) == SQLITE_OK) {
     memcpy(genesis, config.genesis, HF_SHA256_SIZE);
     for (i = 0; i < objects.count && err->rc == SQLITE_OK; i++) {
       structure_check_object(ledger, queue, &objects.object[i], err);

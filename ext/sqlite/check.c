@@ -71,8 +71,8 @@ static int check_journal(HfConn *conn, HfFindings *list, HfError *err) {
   int rc = SQLITE_OK;
   if (hf_query_text(conn->db, err, &mode, "PRAGMA main.journal_mode") !=
           SQLITE_OK ||
-      hf_query_int(conn->db, err, 2, &synchronous,
-                   "PRAGMA main.synchronous") != SQLITE_OK) {
+      hf_query_int(conn->db, err, 2, &synchronous, "PRAGMA main.synchronous") !=
+          SQLITE_OK) {
     sqlite3_free(mode);
     return err->rc;
   }
@@ -131,7 +131,8 @@ static int check_connect(sqlite3 *db, void *aux, int argc,
                          char **message) {
   CheckTable *table;
   int rc = sqlite3_declare_vtab(
-      db, "CREATE TABLE holdfast_check(finding TEXT, object TEXT, detail TEXT)");
+      db,
+      "CREATE TABLE holdfast_check(finding TEXT, object TEXT, detail TEXT)");
   (void)argc;
   (void)argv;
   (void)message;

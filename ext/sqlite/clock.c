@@ -11,8 +11,7 @@
 
 sqlite3_vfs *hf_clock_vfs(sqlite3 *db, const char *schema) {
   sqlite3_vfs *vfs = NULL;
-  int rc =
-      sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs);
+  int rc = sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs);
   /* The temp database has no file, so no VFS, before it is first used. */
   return rc == SQLITE_OK && vfs != NULL ? vfs : sqlite3_vfs_find(NULL);
 }

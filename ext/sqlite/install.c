@@ -99,9 +99,8 @@ static int install_compare(sqlite3 *db, const char *area, const char *schema,
   return err->rc;
 }
 
-static int install_statement(HfConn *conn, const char *area,
-                             const char *schema, const char *sql,
-                             const char *end, HfError *err) {
+static int install_statement(HfConn *conn, const char *area, const char *schema,
+                             const char *sql, const char *end, HfError *err) {
   InstallObject object;
   if (!install_object(sql, end, &object, err)) {
     return hf_exec(conn->db, err, "%.*s", (int)(end - sql), sql);
@@ -293,8 +292,8 @@ static int install_ensure_manifest(HfConn *conn, const char *schema,
     InstallObject object;
     const char *sql = file->text + at;
     if (install_object(sql, sql + size, &object, err)) {
-      int manifest = err->rc == SQLITE_OK &&
-                     strcmp(object.name, "holdfast_guard") == 0;
+      int manifest =
+          err->rc == SQLITE_OK && strcmp(object.name, "holdfast_guard") == 0;
       sqlite3_free(object.name);
       if (manifest) {
         return install_statement(conn, INSTALL_BASE, schema, sql, sql + size,
