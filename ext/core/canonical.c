@@ -9,6 +9,12 @@
 static size_t canon_counted(unsigned char *out, char tag, uint64_t count) {
   unsigned char digit[20];
   size_t n = 0, at = 0;
+  if (count < 10) { /* most counts and many lengths */
+    out[0] = (unsigned char)tag;
+    out[1] = (unsigned char)('0' + count);
+    out[2] = ':';
+    return 3;
+  }
   do {
     digit[n++] = (unsigned char)('0' + count % 10);
     count /= 10;

@@ -110,66 +110,79 @@ static char *objects_entry_table(const LedgerDef *def, const char *name,
   return hf_str_finish(sql, err);
 }
 
-static char *objects_insert_trigger(const LedgerDef *def, const char *name,
-                                    const char *genesis_hex, sqlite3_int64 id,
-                                    HfError *err) {
-  sqlite3_str *sql = sqlite3_str_new(NULL);
+/* The rules that a direct INSERT is held to, in the order in which they are
+** checked. */
+static void objects_insert_rules(sqlite3_str *sql, const LedgerDef *def,
+                                 const char *name, const char *genesis_hex) {
   int i;
   sqlite3_str_appendf(
       sql,
-      "\"%w_entry_insert\" BEFORE INSERT ON \"%w_entry\"\n"
-      "WHEN ledger_pending(%lld, NEW.seq) IS NOT 1\n"
-      "BEGIN\n"
-      "  SELECT RAISE(ABORT, 'ledger %q: seq is not the next one')\n"
-      "   WHERE NEW.seq IS NOT\n"
-      "         (SELECT coalesce(max(seq), 0) + 1 FROM \"%w_entry\");\n"
-      "  SELECT RAISE(ABORT, 'ledger %q: at is earlier than the previous "
-      "entry''s')\n"
-      "   WHERE NEW.at < (SELECT at FROM \"%w_entry\" WHERE seq = NEW.seq - "
-      "1);\n",
-      name, name, id, name, name, name, name);
+      "  SELECT CASE\n"
+      "    WHEN NEW.seq IS NOT\n"
+      "         (SELECT coalesce(max(seq), 0) + 1 FROM \"%w_entry\")\n"
+      "    THEN RAISE(ABORT, 'ledger %q: seq is not the next one')\n"
+      "    WHEN NEW.at < (SELECT at FROM \"%w_entry\" WHERE seq = NEW.seq - "
+      "1)\n"
+      "    THEN RAISE(ABORT, 'ledger %q: at is earlier than the previous "
+      "entry''s')\n",
+      name, name, name, name);
   if (!def->clock_caller) {
     sqlite3_str_appendf(
         sql,
-        "  SELECT RAISE(ABORT, 'ledger %q: at lies in the future')\n"
-        "   WHERE NEW.at > CAST((julianday('now') - 2440587.5) * 86400000 AS "
-        "INTEGER) + %d;\n",
-        name, LEDGER_AHEAD_MS);
+        "    WHEN NEW.at > %d +\n"
+        "         CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)\n"
+        "    THEN RAISE(ABORT, 'ledger %q: at lies in the future')\n",
+        LEDGER_AHEAD_MS, name);
   }
   sqlite3_str_appendf(
       sql,
-      "  SELECT RAISE(ABORT, 'ledger %q: node is derived; leave it NULL')\n"
-      "   WHERE NEW.node IS NOT NULL;\n",
+      "    WHEN NEW.node IS NOT NULL\n"
+      "    THEN RAISE(ABORT, 'ledger %q: node is derived; leave it NULL')\n",
       name);
   /* OR REPLACE would delete the entry that holds a unique value, and fire no
   ** DELETE trigger. */
   for (i = 0; i < def->uniques; i++) {
     sqlite3_str_appendf(
         sql,
-        "  SELECT RAISE(ABORT, 'ledger %q: %q must be unique')\n"
-        "   WHERE EXISTS (SELECT 1 FROM \"%w_entry\" WHERE %s);\n",
-        name, def->unique[i].columns, name, def->unique[i].predicate);
+        "    WHEN EXISTS (SELECT 1 FROM \"%w_entry\" WHERE %s)\n"
+        "    THEN RAISE(ABORT, 'ledger %q: %q must be unique')\n",
+        name, def->unique[i].predicate, name, def->unique[i].columns);
   }
   sqlite3_str_appendf(
       sql,
-      "  SELECT RAISE(ABORT, 'ledger %q: hash is not the hash of this "
-      "entry')\n"
-      "   WHERE NEW.hash IS NOT merkle_leaf_hash(attest_canonical(\n"
+      "    WHEN NEW.hash IS NOT merkle_leaf_hash(attest_canonical(\n"
       "         '" LEDGER_TAG "', NEW.seq,\n"
       "         coalesce((SELECT hash FROM \"%w_entry\" WHERE seq = NEW.seq - "
       "1),\n"
       "                  x'%s'),\n"
       "         NEW.at",
-      name, name, genesis_hex);
+      name, genesis_hex);
   for (i = 0; i < def->columns; i++) {
     sqlite3_str_appendf(sql, ", NEW.\"%w\"", def->column[i].name);
   }
+  sqlite3_str_appendf(sql,
+                      "))\n"
+                      "    THEN RAISE(ABORT, 'ledger %q: hash is not the hash "
+                      "of this entry')\n"
+                      "  END;\n",
+                      name);
+}
+
+static char *objects_insert_trigger(const LedgerDef *def, const char *name,
+                                    const char *genesis_hex, sqlite3_int64 id,
+                                    HfError *err) {
+  sqlite3_str *sql = sqlite3_str_new(NULL);
+  sqlite3_str_appendf(sql,
+                      "\"%w_entry_insert\" BEFORE INSERT ON \"%w_entry\"\n"
+                      "WHEN ledger_pending(%lld, NEW.seq) IS NOT 1\n"
+                      "BEGIN\n",
+                      name, name, id);
+  objects_insert_rules(sql, def, name, genesis_hex);
   /* The roots of the subtrees that the previous entry completed, if it was
   ** inserted directly, too: level by level, the left sibling ends 2^level
   ** entries before it. */
   sqlite3_str_appendf(
       sql,
-      "));\n"
       "  UPDATE \"%w_entry\" SET node = (\n"
       "    WITH RECURSIVE up(level, root, below) AS (\n"
       "      SELECT 0, hash, x'' FROM \"%w_entry\" WHERE seq = NEW.seq - 1\n"
