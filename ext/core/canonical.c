@@ -48,7 +48,7 @@ size_t hf_canon_integer(unsigned char *out, int64_t value) {
 
 size_t hf_canon_real(unsigned char *out, double value) {
   uint64_t bits;
-  assert(sizeof(bits) == sizeof(value));
+  _Static_assert(sizeof(bits) == sizeof(value), "double is binary64");
   memcpy(&bits, &value, sizeof(bits));
   /* A REAL column loses the sign of zero, a typeless one keeps it: one
   ** encoding for both, or a copied row would change its hash. */

@@ -34,7 +34,7 @@
 #define LEDGER_TAG "holdfast.entry.v1"
 #define LEDGER_GENESIS_TAG "holdfast.ledger.v1"
 
-/* ---- declaration (ledger_schema.c) -------------------------------------- */
+/* ---- declaration (ledger_schema.c) --------------------------------------- */
 
 typedef struct LedgerColumn {
   char *name;        /* without quotes */
@@ -226,13 +226,13 @@ void ledger_unpin(LedgerPin *pin);
 
 int ledger_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info);
 int ledger_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out);
-int ledger_close(sqlite3_vtab_cursor *cursor);
-int ledger_filter(sqlite3_vtab_cursor *cursor, int idx_num, const char *idx_str,
+int ledger_close(sqlite3_vtab_cursor *base);
+int ledger_filter(sqlite3_vtab_cursor *base, int idx_num, const char *idx_str,
                   int argc, sqlite3_value **argv);
-int ledger_next(sqlite3_vtab_cursor *cursor);
-int ledger_eof(sqlite3_vtab_cursor *cursor);
-int ledger_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int i);
-int ledger_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
+int ledger_next(sqlite3_vtab_cursor *base);
+int ledger_eof(sqlite3_vtab_cursor *base);
+int ledger_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i);
+int ledger_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
 
 /* ---- verification (ledger_verify.c) -------------------------------------- */
 
@@ -267,7 +267,7 @@ typedef struct LedgerTotals {
 } LedgerTotals;
 const LedgerTotals *ledger_verify_totals(const LedgerVerify *verify);
 
-/* ---- registration --------------------------------------------------------- */
+/* ---- registration -------------------------------------------------------- */
 
 int ledger_table_register(HfConn *conn);
 int ledger_report_register(HfConn *conn);

@@ -92,20 +92,17 @@ static const char *append_type_name(int type) {
   return name[type];
 }
 
-static int append_check_types(HfLedger *ledger, sqlite3_value *const *value,
-                              HfError *err) {
-  int i;
-  for (i = 0; i < ledger->def.columns; i++) {
-    int kind = ledger->def.column[i].kind;
-    int type = sqlite3_value_type(value[i]);
-    if (type == kind || kind == 0 || type == SQLITE_NULL) continue;
-    if (kind == SQLITE_FLOAT && type == SQLITE_INTEGER) continue;
-    return hf_fail(err, append_refusal(ledger),
-                   "ledger %s: column %s takes %s, not %s", ledger->name,
-                   ledger->def.column[i].name, append_type_name(kind),
-                   append_type_name(type));
+static int append_check_type(HfLedger *ledger, const LedgerColumn *column,
+                             sqlite3_value *value, HfError *err) {
+  int type = sqlite3_value_type(value);
+  if (type == column->kind || column->kind == 0 || type == SQLITE_NULL ||
+      (column->kind == SQLITE_FLOAT && type == SQLITE_INTEGER)) {
+    return SQLITE_OK;
   }
-  return SQLITE_OK;
+  return hf_fail(err, append_refusal(ledger),
+                 "ledger %s: column %s takes %s, not %s", ledger->name,
+                 column->name, append_type_name(column->kind),
+                 append_type_name(type));
 }
 
 /* Bind without copying: the values outlive the step. */
@@ -295,9 +292,10 @@ static int append_values(HfLedger *ledger, sqlite3_value **argv,
                          HfError *err) {
   int i;
   for (i = 0; i < ledger->def.columns; i++) {
+    const LedgerColumn *column = &ledger->def.column[i];
     value[i] = argv[LEDGER_COL_FIRST + i];
-    if (ledger->def.column[i].dflt == NULL ||
-        sqlite3_value_type(value[i]) != SQLITE_NULL) {
+    if (column->dflt == NULL || sqlite3_value_type(value[i]) != SQLITE_NULL) {
+      if (append_check_type(ledger, column, value[i], err) != SQLITE_OK) break;
       continue;
     }
     if (defaults->p == NULL) {
@@ -310,8 +308,9 @@ static int append_values(HfLedger *ledger, sqlite3_value **argv,
       }
     }
     value[i] = sqlite3_column_value(defaults->p, i);
+    if (append_check_type(ledger, column, value[i], err) != SQLITE_OK) break;
   }
-  return SQLITE_OK;
+  return err->rc;
 }
 
 /* Everything that is given must agree with the head and the declaration. */
@@ -319,7 +318,6 @@ static int append_check(HfLedger *ledger, sqlite3_value **argv,
                         AppendEntry *entry, HfError *err) {
   if (append_check_nesting(ledger, err) != SQLITE_OK ||
       append_check_seq(ledger, argv[LEDGER_COL_SEQ], err) != SQLITE_OK ||
-      append_check_types(ledger, entry->value, err) != SQLITE_OK ||
       append_check_at(ledger, argv[LEDGER_COL_AT], &entry->at, err) !=
           SQLITE_OK) {
     return err->rc;
@@ -365,7 +363,10 @@ int ledger_append(HfLedger *ledger, sqlite3_value **argv, sqlite3_int64 *seq,
   sqlite3_value *value[LEDGER_MAX_COLUMNS];
   HfStmt defaults = {NULL, 0, 0};
   AppendEntry entry;
+  value[0] = NULL;
   entry.value = value;
+  entry.seq = 0;
+  entry.at = 0;
   if (append_prepare_append(ledger, err) == SQLITE_OK &&
       append_values(ledger, argv, value, &defaults, err) == SQLITE_OK) {
     append_entry(ledger, argv, &entry, err);

@@ -3,6 +3,7 @@
 ** 'schema.name'.  They read the database as the connection sees it, the open
 ** transaction's own entries included.
 */
+#include <assert.h>
 #include <string.h>
 
 #include "ledger/ledger.h"
@@ -13,10 +14,12 @@ static int functions_pin(sqlite3_context *context, sqlite3_value **argv,
   const char *name = (const char *)sqlite3_value_text(argv[0]);
   memset(pin, 0, sizeof(*pin));
   if (name == NULL) {
-    return hf_fail(err, SQLITE_ERROR, "%s: the ledger's name is missing",
-                   function);
+    hf_fail(err, SQLITE_ERROR, "%s: the ledger's name is missing", function);
+  } else {
+    ledger_pin(sqlite3_user_data(context), name, pin, err);
   }
-  return ledger_pin(sqlite3_user_data(context), name, pin, err);
+  assert(err->rc != SQLITE_OK || pin->ledger != NULL);
+  return err->rc;
 }
 
 static void functions_result_hash(sqlite3_context *context,

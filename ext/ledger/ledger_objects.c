@@ -90,7 +90,7 @@ void ledger_config_clear(LedgerConfig *config) {
   config->origin = NULL;
 }
 
-/* ---- SQL texts ------------------------------------------------------------ */
+/* ---- SQL texts ----------------------------------------------------------- */
 
 static char *objects_entry_table(const LedgerDef *def, const char *name,
                                  HfError *err) {
@@ -242,7 +242,7 @@ static char *objects_format(HfError *err, const char *format, ...) {
   return text;
 }
 
-/* ---- the list ------------------------------------------------------------- */
+/* ---- the list ------------------------------------------------------------ */
 
 /* Take ownership of sql and enter the object "<name>_<suffix>". */
 static int objects_add(LedgerObjects *list, LedgerObjectKind kind,
@@ -310,7 +310,7 @@ int ledger_objects_make(HfLedger *ledger, const char *name,
                         HfError *err) {
   const LedgerDef *def = &ledger->def;
   char hex[2 * HF_SHA256_SIZE + 1];
-  sqlite3_int64 id;
+  sqlite3_int64 id = 0;
   memset(out, 0, sizeof(*out));
   hf_hex(config->genesis, HF_SHA256_SIZE, hex);
   if (ledger_id(ledger->conn, config->genesis, name, &id, err) != SQLITE_OK) {
@@ -375,7 +375,7 @@ const char *ledger_object_verb(LedgerObjectKind kind) {
   }
 }
 
-/* ---- creation, removal, renaming ------------------------------------------- */
+/* ---- creation, removal, renaming ----------------------------------------- */
 
 /* Create the objects of the given kinds (a mask of 1<<kind). */
 static int objects_run(HfLedger *ledger, const LedgerObjects *list,

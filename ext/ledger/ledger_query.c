@@ -25,7 +25,7 @@ typedef struct LedgerCursor {
   sqlite3_vtab_cursor base; /* must be first */
   HfStmt stmt;              /* SELECT on the entry table; NULL before xFilter */
   int eof;
-  signed char at[LEDGER_MAX_COLUMNS + 4]; /* result column of each column */
+  short at[LEDGER_MAX_COLUMNS + 4]; /* result column of each column */
 } LedgerCursor;
 
 /* ---- planning ------------------------------------------------------------ */
@@ -240,7 +240,7 @@ int ledger_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   return hf_error_to_vtab(&err, vtab);
 }
 
-/* ---- cursors --------------------------------------------------------------- */
+/* ---- cursors ------------------------------------------------------------- */
 
 int ledger_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
   LedgerCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
@@ -334,7 +334,7 @@ static void query_map(LedgerCursor *cursor, const HfLedger *ledger,
   int i, n = 0;
   cursor->at[LEDGER_COL_SEQ] = 0;
   for (i = LEDGER_COL_AT; i <= ledger_col_hash(ledger); i++) {
-    cursor->at[i] = (signed char)(used >> (i < 63 ? i : 63) & 1 ? ++n : -1);
+    cursor->at[i] = (short)(used >> (i < 63 ? i : 63) & 1 ? ++n : -1);
   }
 }
 

@@ -9,7 +9,7 @@
 
 #include "ledger/ledger.h"
 
-/* ---- ledger_verify --------------------------------------------------------- */
+/* ---- ledger_verify ------------------------------------------------------- */
 
 enum { REPORT_FINDING, REPORT_SEQ, REPORT_DETAIL, REPORT_NAME };
 
@@ -166,7 +166,7 @@ static int report_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
   return SQLITE_OK;
 }
 
-/* ---- ledger_report ------------------------------------------------------------ */
+/* ---- ledger_report ------------------------------------------------------- */
 
 /* Findings that the JSON lists; it always says how many there are. */
 #define REPORT_LISTED 1000

@@ -62,7 +62,7 @@ static int schema_skip(const char *z) {
 
 /* Length of the quoted thing at z, both quotes included; 0: it never ends. */
 static int schema_quoted(const char *z) {
-  char end = z[0] == '[' ? ']' : z[0];
+  int end = z[0] == '[' ? ']' : z[0];
   int n = 1;
   for (; z[n] != 0; n++) {
     if (z[n] != end) continue;
@@ -133,7 +133,7 @@ static int schema_close(const char **z) {
 /* A copy of a name or string without its quotes; NULL: out of memory. */
 static char *schema_unquote(Token token) {
   char *out = sqlite3_malloc64((sqlite3_uint64)token.size + 1);
-  char end = token.text[0] == '[' ? ']' : token.text[0];
+  int end = token.text[0] == '[' ? ']' : token.text[0];
   int i, n = 0;
   if (out == NULL) return NULL;
   if (token.type == TOKEN_WORD || token.type == TOKEN_NUMBER) {
@@ -442,7 +442,7 @@ static int schema_argument(SchemaParse *p, const char *text) {
   return schema_column(p, first, text);
 }
 
-/* ---- the whole ------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------- */
 
 int ledger_def_parse(LedgerDef *def, const char *name, int argc,
                      const char *const *argv, HfError *err) {

@@ -81,10 +81,10 @@ static int table_init(sqlite3 *db, void *aux, int argc, const char *const *argv,
   assert(db == ((HfConn *)aux)->db);
   (void)db;
   if (table_make(aux, argc, argv, &ledger, &err) == SQLITE_OK &&
-      table_declare(ledger, &err) == SQLITE_OK && create) {
+      ledger != NULL && table_declare(ledger, &err) == SQLITE_OK && create) {
     ledger_objects_create(ledger, &err);
   }
-  if (err.rc == SQLITE_OK) {
+  if (err.rc == SQLITE_OK && ledger != NULL) {
     ledger->next = ledger->conn->ledgers;
     ledger->conn->ledgers = ledger;
     *out = &ledger->base;
@@ -154,7 +154,7 @@ static int table_rename(sqlite3_vtab *vtab, const char *to) {
   return hf_error_to_vtab(&err, vtab);
 }
 
-/* ---- writing --------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------- */
 
 static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
                         sqlite3_int64 *rowid) {
@@ -210,7 +210,7 @@ static int table_savepoint(sqlite3_vtab *vtab, int savepoint) {
   return SQLITE_OK;
 }
 
-/* ---- finding one by name ---------------------------------------------------- */
+/* ---- finding one by name ------------------------------------------------- */
 
 int ledger_pin(HfConn *conn, const char *text, LedgerPin *pin, HfError *err) {
   HfName name;
@@ -244,7 +244,7 @@ void ledger_unpin(LedgerPin *pin) {
   memset(pin, 0, sizeof(*pin));
 }
 
-/* ---- registration ------------------------------------------------------------ */
+/* ---- registration -------------------------------------------------------- */
 
 int ledger_table_register(HfConn *conn) {
   static const sqlite3_module module = {

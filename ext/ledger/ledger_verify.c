@@ -50,7 +50,7 @@ struct LedgerVerify {
   sqlite3_int64 root_end[HF_MERKLE_LEVELS];
 };
 
-/* ---- findings ------------------------------------------------------------- */
+/* ---- findings ------------------------------------------------------------ */
 
 int verify_add(VerifyQueue *queue, HfError *err, const char *finding,
                sqlite3_int64 seq, const char *format, ...) {
@@ -83,7 +83,7 @@ void verify_queue_clear(VerifyQueue *queue) {
   queue->given = 0;
 }
 
-/* ---- entries --------------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------- */
 
 /* The last entry was doubtful; now it is known what followed it. */
 static void verify_resolve(LedgerVerify *v, int confirmed, HfError *err) {
@@ -171,7 +171,8 @@ static void verify_nodes(LedgerVerify *v, VerifyEntry *entry, HfError *err) {
   }
   for (level = 0; level < completed; level++) {
     const unsigned char *right =
-        level == 0 ? entry->stored : node + (level - 1) * HF_SHA256_SIZE;
+        level == 0 ? entry->stored
+                   : node + (size_t)(level - 1) * HF_SHA256_SIZE;
     unsigned char parent[HF_SHA256_SIZE];
     sqlite3_int64 left = entry->seq - ((sqlite3_int64)1 << level);
     if (v->root_end[level] == left) {
@@ -179,7 +180,8 @@ static void verify_nodes(LedgerVerify *v, VerifyEntry *entry, HfError *err) {
                                            right, parent)) != SQLITE_OK) {
         return;
       }
-      if (memcmp(parent, node + level * HF_SHA256_SIZE, HF_SHA256_SIZE) != 0) {
+      if (memcmp(parent, node + (size_t)level * HF_SHA256_SIZE,
+                 HF_SHA256_SIZE) != 0) {
         if (wrong < 0) wrong = level + 1;
       } else if (level == 0) {
         entry->node_fits = 1;
@@ -187,7 +189,8 @@ static void verify_nodes(LedgerVerify *v, VerifyEntry *entry, HfError *err) {
     }
   }
   for (level = 1; level <= completed; level++) {
-    memcpy(v->root[level], node + (level - 1) * HF_SHA256_SIZE, HF_SHA256_SIZE);
+    memcpy(v->root[level], node + (size_t)(level - 1) * HF_SHA256_SIZE,
+           HF_SHA256_SIZE);
     v->root_end[level] = entry->seq;
   }
   if (wrong >= 0) {
@@ -247,7 +250,7 @@ static void verify_row(LedgerVerify *v, HfError *err) {
   v->last_at = at;
 }
 
-/* ---- the order of work ------------------------------------------------------ */
+/* ---- the order of work --------------------------------------------------- */
 
 static int verify_begin(LedgerVerify *v, HfError *err) {
   HfLedger *ledger = v->ledger;

@@ -23,14 +23,14 @@ int verify_add(VerifyQueue *queue, HfError *err, const char *finding,
                sqlite3_int64 seq, const char *format, ...);
 void verify_queue_clear(VerifyQueue *queue);
 
-/* ---- verify_structure.c --------------------------------------------------- */
+/* ---- verify_structure.c -------------------------------------------------- */
 
 /* Check what stands around the entries.  *genesis: what entry 1 must follow.
 ** *readable: the entry table can be scanned. */
 int verify_structure(HfLedger *ledger, VerifyQueue *queue,
                      unsigned char *genesis, HfError *err);
 
-/* ---- verify_index.c ------------------------------------------------------- */
+/* ---- verify_index.c ------------------------------------------------------ */
 
 /* An index on the entry table whose keys are declared columns. */
 typedef struct VerifyIndex {

@@ -12,7 +12,7 @@
 #include "core/siphash.h"
 #include "ledger/verify.h"
 
-/* ---- which indexes -------------------------------------------------------- */
+/* ---- which indexes ------------------------------------------------------- */
 
 static int index_find_column(const LedgerDef *def, const char *name) {
   int i;
@@ -109,7 +109,7 @@ void verify_indexes_close(VerifyIndexes *indexes) {
   indexes->count = 0;
 }
 
-/* ---- sums ------------------------------------------------------------------ */
+/* ---- sums ---------------------------------------------------------------- */
 
 /* The type goes into the key, so that '1' and 1 differ. */
 static uint64_t index_hash_value(const uint64_t key[2], sqlite3_value *value) {
@@ -160,7 +160,7 @@ void verify_indexes_row(VerifyIndexes *indexes, sqlite3_int64 seq,
   }
 }
 
-/* ---- order ------------------------------------------------------------------ */
+/* ---- order --------------------------------------------------------------- */
 
 static int index_class(sqlite3_value *value) {
   switch (sqlite3_value_type(value)) {
@@ -227,7 +227,7 @@ static int index_check_order(VerifyIndexes *indexes, int columns,
   return SQLITE_OK;
 }
 
-/* ---- work ------------------------------------------------------------------- */
+/* ---- work ---------------------------------------------------------------- */
 
 /* The key columns, each preceded or joined by `glue`. */
 static char *index_list(const HfLedger *ledger, const VerifyIndex *index,

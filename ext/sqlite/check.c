@@ -13,7 +13,7 @@
 
 #include "sqlite/hf.h"
 
-/* ---- findings ------------------------------------------------------------- */
+/* ---- findings ------------------------------------------------------------ */
 
 int hf_findings_add(HfFindings *list, const char *finding, const char *object,
                     const char *format, ...) {
@@ -45,7 +45,7 @@ void hf_findings_clear(HfFindings *list) {
   memset(list, 0, sizeof(*list));
 }
 
-/* ---- the connection and the file ------------------------------------------- */
+/* ---- the connection and the file ----------------------------------------- */
 
 /* Triggers and the schema's protection as the connection has them. */
 static int check_connection(HfConn *conn, HfFindings *list) {
@@ -113,7 +113,7 @@ static int check_all(HfConn *conn, HfFindings *list, HfError *err) {
   return err->rc;
 }
 
-/* ---- the table ---------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------- */
 
 typedef struct CheckTable {
   sqlite3_vtab base; /* must be first */

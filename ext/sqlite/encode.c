@@ -1,12 +1,14 @@
 /*
 ** SQL values into the canonical encoding of core/canonical.h.
 */
+#include <assert.h>
 #include <string.h>
 
 #include "core/canonical.h"
 #include "sqlite/hf.h"
 
 void hf_sink_put(HfSink *sink, const void *data, size_t size) {
+  assert(data != NULL || size == 0);
   if (sink->sha != NULL) {
     hf_sha256_add(sink->sha, data, size);
   } else if (sink->block != NULL && size > 0) {

@@ -33,7 +33,7 @@ SQLITE_EXTENSION_INIT3
 #define HF_READS SQLITE_UTF8
 #define HF_CHANGES (SQLITE_UTF8 | SQLITE_DIRECTONLY)
 
-/* ---- errors ------------------------------------------------------------ */
+/* ---- errors -------------------------------------------------------------- */
 
 /* The first failure of an operation, with its words.  Zero it before use;
 ** hand it on with one of the two hf_error_to functions, or clear it. */
@@ -62,7 +62,7 @@ char *hf_str_finish(sqlite3_str *str, HfError *err);
 int hf_error_to_vtab(HfError *err, sqlite3_vtab *vtab);
 void hf_error_to_result(HfError *err, sqlite3_context *context);
 
-/* ---- connection -------------------------------------------------------- */
+/* ---- connection ---------------------------------------------------------- */
 
 struct HfLedger;
 
@@ -88,7 +88,7 @@ typedef struct HfConn {
 /* A new connection object with one reference.  NULL: see *rc. */
 HfConn *hf_conn_new(sqlite3 *db, int *rc);
 HfConn *hf_conn_ref(HfConn *conn);
-void hf_conn_unref(void *conn);
+void hf_conn_unref(void *pointer);
 
 /* One row of an area's registration table. */
 typedef struct HfFunction {
@@ -106,7 +106,7 @@ int hf_register_functions(HfConn *conn, const HfFunction *functions, int n);
 int hf_register_module(HfConn *conn, const char *name,
                        const sqlite3_module *module);
 
-/* ---- statements -------------------------------------------------------- */
+/* ---- statements ---------------------------------------------------------- */
 
 #define HF_STMTS 8
 
@@ -136,7 +136,7 @@ void hf_stmt_give(HfStmts *stmts, HfStmt *stmt);
 void hf_stmts_end_transaction(HfStmts *stmts);
 void hf_stmts_clear(HfStmts *stmts);
 
-/* ---- running SQL ------------------------------------------------------- */
+/* ---- running SQL --------------------------------------------------------- */
 
 /* Prepare one statement, its text formatted as by sqlite3_mprintf. */
 int hf_prepare(sqlite3 *db, sqlite3_stmt **out, HfError *err,
@@ -157,7 +157,7 @@ int hf_query_int(sqlite3 *db, HfError *err, sqlite3_int64 none,
 int hf_query_text(sqlite3 *db, HfError *err, char **out, const char *format,
                   ...);
 
-/* ---- canonical encoding ------------------------------------------------- */
+/* ---- canonical encoding -------------------------------------------------- */
 
 /* Where encoded bytes go: into a digest, into memory, or nowhere, to be
 ** counted. */
@@ -177,7 +177,7 @@ void hf_sink_text(HfSink *sink, const char *text, size_t size);
 void hf_sink_blob(HfSink *sink, const void *data, size_t size);
 int hf_sink_value(HfSink *sink, sqlite3_value *value, int as_real);
 
-/* ---- names ------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------- */
 
 typedef struct HfName {
   char *schema; /* "main", "temp" or an attached database */
@@ -190,7 +190,7 @@ typedef struct HfName {
 int hf_name_split(sqlite3 *db, const char *text, HfName *out, HfError *err);
 void hf_name_clear(HfName *name);
 
-/* ---- clock ------------------------------------------------------------- */
+/* ---- clock --------------------------------------------------------------- */
 
 /* The VFS of a database, which never changes while it is attached. */
 sqlite3_vfs *hf_clock_vfs(sqlite3 *db, const char *schema);
@@ -198,7 +198,7 @@ sqlite3_vfs *hf_clock_vfs(sqlite3 *db, const char *schema);
 /* Milliseconds since the Unix epoch by that VFS. */
 int hf_clock_now(sqlite3_vfs *vfs, sqlite3_int64 *now_ms, HfError *err);
 
-/* ---- transactions ------------------------------------------------------ */
+/* ---- transactions -------------------------------------------------------- */
 
 /* How a function's own statements were made atomic. */
 typedef enum HfTxn { HF_TXN_NONE, HF_TXN_OWN, HF_TXN_SAVEPOINT } HfTxn;
@@ -212,7 +212,7 @@ int hf_txn_begin(sqlite3 *db, const char *what, HfTxn *txn, HfError *err);
 ** Returns err->rc. */
 int hf_txn_end(sqlite3 *db, HfTxn txn, HfError *err);
 
-/* ---- areas and guards -------------------------------------------------- */
+/* ---- areas and guards ---------------------------------------------------- */
 
 /* One file of sql/, embedded by the build; a row of NULLs ends the table. */
 typedef struct HfEmbeddedSql {
@@ -229,7 +229,7 @@ int hf_guard_record(HfConn *conn, const char *schema, const char *name,
 int hf_guard_forget(HfConn *conn, const char *schema, const char *table,
                     HfError *err);
 
-/* ---- findings ---------------------------------------------------------- */
+/* ---- findings ------------------------------------------------------------ */
 
 /* One row of the doctor. */
 typedef struct HfFinding {
@@ -252,7 +252,7 @@ void hf_findings_clear(HfFindings *list);
 /* Each area's part of the doctor's visit. */
 typedef int (*HfDoctor)(HfConn *conn, HfFindings *list, HfError *err);
 
-/* ---- registration: one function an area -------------------------------- */
+/* ---- registration: one function an area ---------------------------------- */
 
 int hf_version_register(HfConn *conn);
 int hf_install_register(HfConn *conn);

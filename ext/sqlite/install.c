@@ -10,17 +10,10 @@
 
 #include "sqlite/hf.h"
 
-/* What an area needs before it; the base is needed by all. */
-static const struct {
-  const char *area;
-  const char *requires;
-} install_requires[] = {
-    {"holdfast", NULL},
-};
-
+/* Every area needs this one. */
 #define INSTALL_BASE "holdfast"
 
-/* ---- statements of an area -------------------------------------------------- */
+/* ---- statements of an area ----------------------------------------------- */
 
 /* An object that a CREATE … IF NOT EXISTS makes. */
 typedef struct InstallObject {
@@ -99,29 +92,33 @@ static int install_compare(sqlite3 *db, const char *area, const char *schema,
   return err->rc;
 }
 
+/* Create an object unless it is there, and see that it is the right one. */
+static int install_create(HfConn *conn, const char *area, const char *schema,
+                          const InstallObject *object, HfError *err) {
+  if (hf_exec(conn->db, err, "CREATE %s IF NOT EXISTS \"%w\".%.*s",
+              object->kind, schema, object->text_size,
+              object->text) != SQLITE_OK) {
+    return err->rc;
+  }
+  return install_compare(conn->db, area, schema, object, err);
+}
+
 static int install_statement(HfConn *conn, const char *area, const char *schema,
                              const char *sql, const char *end, HfError *err) {
   InstallObject object;
+  char *table = NULL;
   if (!install_object(sql, end, &object, err)) {
     return hf_exec(conn->db, err, "%.*s", (int)(end - sql), sql);
   }
-  if (err->rc == SQLITE_OK) {
-    hf_exec(conn->db, err, "CREATE %s IF NOT EXISTS \"%w\".%.*s", object.kind,
-            schema, object.text_size, object.text);
+  if (install_create(conn, area, schema, &object, err) == SQLITE_OK &&
+      strcmp(object.kind, "TRIGGER") == 0 &&
+      hf_query_text(conn->db, err, &table,
+                    "SELECT tbl_name FROM \"%w\".sqlite_schema"
+                    " WHERE name = %Q",
+                    schema, object.name) == SQLITE_OK) {
+    hf_guard_record(conn, schema, object.name, table, area, err);
   }
-  if (err->rc == SQLITE_OK) {
-    install_compare(conn->db, area, schema, &object, err);
-  }
-  if (err->rc == SQLITE_OK && strcmp(object.kind, "TRIGGER") == 0) {
-    char *table;
-    if (hf_query_text(conn->db, err, &table,
-                      "SELECT tbl_name FROM \"%w\".sqlite_schema"
-                      " WHERE name = %Q",
-                      schema, object.name) == SQLITE_OK) {
-      hf_guard_record(conn, schema, object.name, table, area, err);
-    }
-    sqlite3_free(table);
-  }
+  sqlite3_free(table);
   sqlite3_free(object.name);
   return err->rc;
 }
@@ -162,7 +159,7 @@ static int install_run(HfConn *conn, const HfEmbeddedSql *file,
   return err->rc;
 }
 
-/* ---- areas ------------------------------------------------------------------- */
+/* ---- areas --------------------------------------------------------------- */
 
 static const HfEmbeddedSql *install_find(const char *area) {
   const HfEmbeddedSql *file;
@@ -197,24 +194,18 @@ static int install_recorded(HfConn *conn, const char *area, char **sha256,
                        area);
 }
 
-/* Install one area and what it requires; adds to *count. */
+/* Install one area; adds to *count. */
 static int install_area(HfConn *conn, const char *area, int *count,
                         HfError *err) {
   const HfEmbeddedSql *file = install_find(area);
   char hex[2 * HF_SHA256_SIZE + 1];
   sqlite3_int64 now;
   char *recorded;
-  size_t i;
   if (file == NULL) {
     return hf_fail(err, SQLITE_ERROR,
                    "holdfast_install: there is no area '%s' with tables of its "
                    "own",
                    area);
-  }
-  for (i = 0; i < sizeof(install_requires) / sizeof(*install_requires); i++) {
-    if (strcmp(install_requires[i].area, file->area) != 0) continue;
-    if (install_requires[i].requires == NULL) continue;
-    install_area(conn, install_requires[i].requires, count, err);
   }
   if (err->rc != SQLITE_OK ||
       install_sha256(conn, file->text, file->size, hex, err) != SQLITE_OK ||
@@ -278,7 +269,7 @@ static void install_function(sqlite3_context *context, int argc,
   sqlite3_result_int(context, count);
 }
 
-/* ---- manifest ------------------------------------------------------------------ */
+/* ---- manifest ------------------------------------------------------------ */
 
 /* Make one table of the base area in a schema where nothing was installed. */
 static int install_ensure_manifest(HfConn *conn, const char *schema,
@@ -294,11 +285,9 @@ static int install_ensure_manifest(HfConn *conn, const char *schema,
     if (install_object(sql, sql + size, &object, err)) {
       int manifest =
           err->rc == SQLITE_OK && strcmp(object.name, "holdfast_guard") == 0;
+      if (manifest) install_create(conn, INSTALL_BASE, schema, &object, err);
       sqlite3_free(object.name);
-      if (manifest) {
-        return install_statement(conn, INSTALL_BASE, schema, sql, sql + size,
-                                 err);
-      }
+      if (manifest) break;
     }
     if (err->rc != SQLITE_OK) break;
     at += size;
@@ -347,7 +336,7 @@ int hf_guard_forget(HfConn *conn, const char *schema, const char *table,
                  schema, table);
 }
 
-/* ---- the doctor's part ------------------------------------------------------------ */
+/* ---- the doctor's part --------------------------------------------------- */
 
 static int install_check_guards(HfConn *conn, const char *schema,
                                 HfFindings *list, HfError *err) {
