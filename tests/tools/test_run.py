@@ -73,7 +73,7 @@ def test_programs(tree):
 
 def test_a_killed_program_has_failed(tree):
     tree.unit("crash", 0)
-    tree.add("build/unit/crash", "#!/bin/sh\nkill -SEGV $$\n", 0o755)
+    tree.add("build/unit/crash", "#!/bin/sh\nkill -KILL $$\n", 0o755)
     assert tree.run()[:2] == (1, "0 passed, 1 failed")
 
 
