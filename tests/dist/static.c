@@ -46,7 +46,7 @@ static void check_ledger(sqlite3 *db) {
   check_value(db, "SELECT ledger_size('deed')", "2");
   check_value(db, "SELECT count(*) FROM ledger_verify('deed')", "0");
   check_value(db,
-              "SELECT r->>'entries_checked' || r->>'assurance' "
+              "SELECT (r->>'entries_checked') || (r->>'assurance') "
               "FROM (SELECT ledger_report('deed') AS r)",
               "2self-consistent");
   CHECK_EQ_INT(sqlite3_exec(db, "UPDATE deed SET who='eve'", NULL, NULL, NULL),
