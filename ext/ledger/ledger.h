@@ -3,6 +3,7 @@
 **
 **   ledger_schema.c     the declaration: columns and options
 **   ledger_objects.c    SQL text of the tables, indexes and triggers behind it
+**   ledger_create.c     making, dropping and renaming them; identity
 **   ledger_leaf.c       the bytes of an entry and their hash
 **   ledger_store.c      the head, the frontier and the nodes in the file
 **   ledger_append.c     the append
@@ -133,8 +134,9 @@ int ledger_id(HfConn *conn, const unsigned char *genesis, const char *name,
               sqlite3_int64 *out, HfError *err);
 
 typedef enum LedgerObjectKind {
-  LEDGER_TABLE,
+  LEDGER_TABLE, /* tables and indexes stay when a ledger is renamed, */
   LEDGER_INDEX,
+  LEDGER_VIEW, /* what follows is made anew */
   LEDGER_TRIGGER
 } LedgerObjectKind;
 
@@ -143,7 +145,8 @@ typedef struct LedgerObject {
   LedgerObjectKind kind;
   char *name;
   char *table; /* the table it is, or is on */
-  char *sql;   /* what sqlite_schema must hold, from the name on */
+  char *sql;   /* what sqlite_schema must hold, from the name on; of an
+               ** index, whose name may differ, from behind it */
 } LedgerObject;
 
 typedef struct LedgerObjects {
@@ -157,7 +160,7 @@ int ledger_objects_make(HfLedger *ledger, const char *name,
                         HfError *err);
 void ledger_objects_clear(LedgerObjects *objects);
 
-/* "CREATE TABLE ", "CREATE INDEX " or "CREATE TRIGGER ". */
+/* "CREATE TABLE " and so on. */
 const char *ledger_object_verb(LedgerObjectKind kind);
 
 /* What xCreate, xDestroy and xRename do to the file. */

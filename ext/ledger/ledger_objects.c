@@ -6,9 +6,12 @@
 ** no shadow table: from SQLite 3.44 on a trigger on a shadow table makes the
 ** whole database unreadable under DEFENSIVE.  So its triggers are its walls:
 **
-**   insert   the module's own appends pass by comparing two integers; a
-**            direct INSERT must carry the next seq, a good time and the right
-**            hash.  Needs the extension, so without it every INSERT fails.
+**   insert   the module's own appends pass by comparing two integers.  A
+**            direct INSERT is sent through the view <name>_direct, whose
+**            trigger holds the rules: the next seq, a good time, the right
+**            hash.  In a trigger of their own because SQLite clears the
+**            registers of a whole trigger for each row, needed or not.  Needs
+**            the extension, so without it every INSERT fails.
 **   update   pure SQL.  The one UPDATE let through completes `node` of the
 **            newest entry after a direct INSERT, and changes nothing else.
 **   delete   pure SQL.
@@ -18,77 +21,6 @@
 #include <string.h>
 
 #include "ledger/ledger.h"
-
-/* ---- identity ------------------------------------------------------------ */
-
-int ledger_genesis(HfConn *conn, const char *origin, const char *schema_text,
-                   unsigned char out[HF_SHA256_SIZE], HfError *err) {
-  HfSink sink = {conn->sha, NULL, 0};
-  hf_sha256_begin(conn->sha);
-  hf_sink_put(&sink, "\x00", 1);
-  hf_sink_row(&sink, 3);
-  hf_sink_text(&sink, LEDGER_GENESIS_TAG, strlen(LEDGER_GENESIS_TAG));
-  hf_sink_text(&sink, origin, strlen(origin));
-  hf_sink_text(&sink, schema_text, strlen(schema_text));
-  return hf_fail_core(err, hf_sha256_end(conn->sha, out));
-}
-
-int ledger_id(HfConn *conn, const unsigned char *genesis, const char *name,
-              sqlite3_int64 *out, HfError *err) {
-  unsigned char hash[HF_SHA256_SIZE];
-  sqlite3_uint64 id = 0;
-  int i;
-  hf_sha256_begin(conn->sha);
-  hf_sha256_add(conn->sha, genesis, HF_SHA256_SIZE);
-  hf_sha256_add(conn->sha, name, strlen(name));
-  if (hf_fail_core(err, hf_sha256_end(conn->sha, hash)) != SQLITE_OK) {
-    return err->rc;
-  }
-  for (i = 0; i < 8; i++) id = id << 8 | hash[i];
-  *out = (sqlite3_int64)(id >> 1); /* a literal without a sign */
-  return SQLITE_OK;
-}
-
-/* ---- configuration ------------------------------------------------------- */
-
-int ledger_config_read(HfLedger *ledger, LedgerConfig *config, HfError *err) {
-  sqlite3_stmt *stmt = NULL;
-  memset(config, 0, sizeof(*config));
-  if (hf_prepare(ledger->db, &stmt, err,
-                 "SELECT max(iif(key = 'origin', value, NULL)),"
-                 " max(iif(key = 'genesis', value, NULL))"
-                 " FROM \"%w\".\"%w_config\"",
-                 ledger->schema, ledger->name) != SQLITE_OK) {
-    if (err->rc == SQLITE_ERROR) {
-      hf_error_clear(err);
-      hf_fail(err, SQLITE_CORRUPT_VTAB,
-              "ledger %s: its table %s_config is missing or altered; run "
-              "ledger_verify('%s')",
-              ledger->name, ledger->name, ledger->name);
-    }
-    return err->rc;
-  }
-  if (sqlite3_step(stmt) != SQLITE_ROW) {
-    hf_fail_db(err, ledger->db);
-  } else if (sqlite3_column_type(stmt, 0) != SQLITE_TEXT ||
-             sqlite3_column_type(stmt, 1) != SQLITE_BLOB ||
-             sqlite3_column_bytes(stmt, 1) != HF_SHA256_SIZE) {
-    hf_fail(err, SQLITE_CORRUPT_VTAB,
-            "ledger %s: its configuration is damaged; run ledger_verify('%s')",
-            ledger->name, ledger->name);
-  } else {
-    config->origin = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
-    if (config->origin == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
-    memcpy(config->genesis, sqlite3_column_blob(stmt, 1), HF_SHA256_SIZE);
-  }
-  sqlite3_finalize(stmt);
-  return err->rc;
-}
-
-void ledger_config_clear(LedgerConfig *config) {
-  sqlite3_free(config->origin);
-  config->origin = NULL;
-}
 
 /* ---- SQL texts ----------------------------------------------------------- */
 
@@ -169,14 +101,30 @@ static void objects_insert_rules(sqlite3_str *sql, const LedgerDef *def,
 }
 
 static char *objects_insert_trigger(const LedgerDef *def, const char *name,
-                                    const char *genesis_hex, sqlite3_int64 id,
-                                    HfError *err) {
+                                    sqlite3_int64 id, HfError *err) {
   sqlite3_str *sql = sqlite3_str_new(NULL);
+  int i;
   sqlite3_str_appendf(sql,
                       "\"%w_entry_insert\" BEFORE INSERT ON \"%w_entry\"\n"
                       "WHEN ledger_pending(%lld, NEW.seq) IS NOT 1\n"
+                      "BEGIN\n"
+                      "  INSERT INTO \"%w_direct\" VALUES (NEW.seq, NEW.at",
+                      name, name, id, name);
+  for (i = 0; i < def->columns; i++) {
+    sqlite3_str_appendf(sql, ", NEW.\"%w\"", def->column[i].name);
+  }
+  sqlite3_str_appendall(sql, ", NEW.hash, NEW.node);\nEND");
+  return hf_str_finish(sql, err);
+}
+
+static char *objects_direct_trigger(const LedgerDef *def, const char *name,
+                                    const char *genesis_hex, HfError *err) {
+  sqlite3_str *sql = sqlite3_str_new(NULL);
+  sqlite3_str_appendf(sql,
+                      "\"%w_direct_insert\" INSTEAD OF INSERT ON "
+                      "\"%w_direct\"\n"
                       "BEGIN\n",
-                      name, name, id);
+                      name, name);
   objects_insert_rules(sql, def, name, genesis_hex);
   /* The roots of the subtrees that the previous entry completed, if it was
   ** inserted directly, too: level by level, the left sibling ends 2^level
@@ -232,16 +180,6 @@ static char *objects_update_trigger(const LedgerDef *def, const char *name,
   return hf_str_finish(sql, err);
 }
 
-static char *objects_format(HfError *err, const char *format, ...) {
-  va_list args;
-  char *text;
-  va_start(args, format);
-  text = sqlite3_vmprintf(format, args);
-  va_end(args);
-  if (text == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
-  return text;
-}
-
 /* ---- the list ------------------------------------------------------------ */
 
 /* Take ownership of sql and enter the object "<name>_<suffix>". */
@@ -263,8 +201,8 @@ static int objects_add(LedgerObjects *list, LedgerObjectKind kind,
   object = &list->object[list->count++];
   object->kind = kind;
   object->sql = sql;
-  object->name = objects_format(err, "%s_%s", name, suffix);
-  object->table = objects_format(err, "%s_%s", name, table_suffix);
+  object->name = hf_format(err, "%s_%s", name, suffix);
+  object->table = hf_format(err, "%s_%s", name, table_suffix);
   return err->rc;
 }
 
@@ -276,13 +214,13 @@ static int objects_add_config_triggers(LedgerObjects *list, const char *name,
   int i;
   for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
     objects_add(list, LEDGER_TRIGGER, name, suffix[i], "config",
-                objects_format(err,
-                               "\"%w_%s\" BEFORE %s ON \"%w_config\"\n"
-                               "BEGIN\n"
-                               "  SELECT RAISE(ABORT, 'ledger %q: its "
-                               "configuration is fixed');\n"
-                               "END",
-                               name, suffix[i], verb[i], name, name),
+                hf_format(err,
+                          "\"%w_%s\" BEFORE %s ON \"%w_config\"\n"
+                          "BEGIN\n"
+                          "  SELECT RAISE(ABORT, 'ledger %q: its "
+                          "configuration is fixed');\n"
+                          "END",
+                          name, suffix[i], verb[i], name, name),
                 err);
   }
   return err->rc;
@@ -294,12 +232,12 @@ static int objects_add_indexes(LedgerObjects *list, const LedgerDef *def,
   for (i = 0; i < def->columns && err->rc == SQLITE_OK; i++) {
     char *suffix;
     if (!def->column[i].indexed) continue;
-    suffix = objects_format(err, "entry_%s", def->column[i].name);
+    suffix = hf_format(err, "entry_%s", def->column[i].name);
     if (suffix == NULL) break;
-    objects_add(list, LEDGER_INDEX, name, suffix, "entry",
-                objects_format(err, "\"%w_%w\" ON \"%w_entry\"(\"%w\")", name,
-                               suffix, name, def->column[i].name),
-                err);
+    objects_add(
+        list, LEDGER_INDEX, name, suffix, "entry",
+        hf_format(err, " ON \"%w_entry\"(\"%w\")", name, def->column[i].name),
+        err);
     sqlite3_free(suffix);
   }
   return err->rc;
@@ -317,12 +255,12 @@ int ledger_objects_make(HfLedger *ledger, const char *name,
     return err->rc;
   }
   objects_add(out, LEDGER_TABLE, name, "config", "config",
-              objects_format(err,
-                             "\"%w_config\"(\n"
-                             "  key TEXT PRIMARY KEY NOT NULL,\n"
-                             "  value ANY NOT NULL\n"
-                             ") STRICT, WITHOUT ROWID",
-                             name),
+              hf_format(err,
+                        "\"%w_config\"(\n"
+                        "  key TEXT PRIMARY KEY NOT NULL,\n"
+                        "  value ANY NOT NULL\n"
+                        ") STRICT, WITHOUT ROWID",
+                        name),
               err);
   if (err->rc == SQLITE_OK) {
     objects_add(out, LEDGER_TABLE, name, "entry", "entry",
@@ -331,7 +269,19 @@ int ledger_objects_make(HfLedger *ledger, const char *name,
   if (err->rc == SQLITE_OK) objects_add_indexes(out, def, name, err);
   if (err->rc == SQLITE_OK) {
     objects_add(out, LEDGER_TRIGGER, name, "entry_insert", "entry",
-                objects_insert_trigger(def, name, hex, id, err), err);
+                objects_insert_trigger(def, name, id, err), err);
+  }
+  if (err->rc == SQLITE_OK) {
+    objects_add(out, LEDGER_VIEW, name, "direct", "direct",
+                hf_format(err,
+                          "\"%w_direct\" AS SELECT * FROM "
+                          "\"%w_entry\"",
+                          name, name),
+                err);
+  }
+  if (err->rc == SQLITE_OK) {
+    objects_add(out, LEDGER_TRIGGER, name, "direct_insert", "direct",
+                objects_direct_trigger(def, name, hex, err), err);
   }
   if (err->rc == SQLITE_OK) {
     objects_add(out, LEDGER_TRIGGER, name, "entry_update", "entry",
@@ -339,14 +289,14 @@ int ledger_objects_make(HfLedger *ledger, const char *name,
   }
   if (err->rc == SQLITE_OK) {
     objects_add(out, LEDGER_TRIGGER, name, "entry_delete", "entry",
-                objects_format(err,
-                               "\"%w_entry_delete\" BEFORE DELETE ON "
-                               "\"%w_entry\"\n"
-                               "BEGIN\n"
-                               "  SELECT RAISE(ABORT, 'ledger %q is "
-                               "append-only');\n"
-                               "END",
-                               name, name, name),
+                hf_format(err,
+                          "\"%w_entry_delete\" BEFORE DELETE ON "
+                          "\"%w_entry\"\n"
+                          "BEGIN\n"
+                          "  SELECT RAISE(ABORT, 'ledger %q is "
+                          "append-only');\n"
+                          "END",
+                          name, name, name),
                 err);
   }
   if (err->rc == SQLITE_OK) objects_add_config_triggers(out, name, err);
@@ -370,142 +320,9 @@ const char *ledger_object_verb(LedgerObjectKind kind) {
       return "CREATE TABLE ";
     case LEDGER_INDEX:
       return "CREATE INDEX ";
+    case LEDGER_VIEW:
+      return "CREATE VIEW ";
     default:
       return "CREATE TRIGGER ";
   }
-}
-
-/* ---- creation, removal, renaming ----------------------------------------- */
-
-/* Create the objects of the given kinds (a mask of 1<<kind). */
-static int objects_run(HfLedger *ledger, const LedgerObjects *list,
-                       unsigned kinds, HfError *err) {
-  int i;
-  for (i = 0; i < list->count && err->rc == SQLITE_OK; i++) {
-    const LedgerObject *object = &list->object[i];
-    if (!(kinds >> object->kind & 1)) continue;
-    hf_exec(ledger->db, err, "%s\"%w\".%s", ledger_object_verb(object->kind),
-            ledger->schema, object->sql);
-    if (object->kind == LEDGER_TRIGGER) {
-      hf_guard_record(ledger->conn, ledger->schema, object->name, object->table,
-                      "ledger", err);
-    }
-  }
-  return err->rc;
-}
-
-static int objects_write_config(HfLedger *ledger, const LedgerConfig *config,
-                                HfError *err) {
-  char hex[2 * HF_SHA256_SIZE + 1];
-  hf_hex(config->genesis, HF_SHA256_SIZE, hex);
-  return hf_exec(ledger->db, err,
-                 "INSERT INTO \"%w\".\"%w_config\"(key, value) VALUES"
-                 " ('format', 1), ('origin', %Q), ('schema', %Q),"
-                 " ('genesis', x'%s')",
-                 ledger->schema, ledger->name, config->origin,
-                 ledger->def.schema_text, hex);
-}
-
-static int objects_check_encoding(HfLedger *ledger, HfError *err) {
-  char *encoding;
-  if (hf_query_text(ledger->db, err, &encoding, "PRAGMA \"%w\".encoding",
-                    ledger->schema) != SQLITE_OK) {
-    return err->rc;
-  }
-  if (encoding == NULL || strcmp(encoding, "UTF-8") != 0) {
-    hf_fail(err, SQLITE_ERROR,
-            "ledger %s: the database's encoding is %s, which does not keep "
-            "every text as it was written; a ledger needs UTF-8",
-            ledger->name, encoding ? encoding : "unknown");
-  }
-  sqlite3_free(encoding);
-  return err->rc;
-}
-
-int ledger_objects_create(HfLedger *ledger, HfError *err) {
-  LedgerConfig config = {NULL, {0}};
-  LedgerObjects list;
-  HfError ignored = {SQLITE_OK, NULL};
-  memset(&list, 0, sizeof(list));
-  if (objects_check_encoding(ledger, err) != SQLITE_OK) return err->rc;
-  config.origin = ledger->def.origin
-                      ? objects_format(err, "%s", ledger->def.origin)
-                      : objects_format(err, "holdfast/%s", ledger->name);
-  if (config.origin == NULL) return err->rc;
-  if (ledger_genesis(ledger->conn, config.origin, ledger->def.schema_text,
-                     config.genesis, err) == SQLITE_OK &&
-      ledger_objects_make(ledger, ledger->name, &config, &list, err) ==
-          SQLITE_OK) {
-    int i, made = 0;
-    for (i = 0; i < list.count && list.object[i].kind == LEDGER_TABLE; i++) {
-      hf_exec(ledger->db, err, "CREATE TABLE \"%w\".%s", ledger->schema,
-              list.object[i].sql);
-      if (err->rc != SQLITE_OK) break;
-      made++;
-    }
-    objects_write_config(ledger, &config, err);
-    objects_run(ledger, &list, 1u << LEDGER_INDEX | 1u << LEDGER_TRIGGER, err);
-    /* Inside a transaction a failed CREATE VIRTUAL TABLE does not undo what
-    ** its module did: leave nothing behind. */
-    for (i = 0; err->rc != SQLITE_OK && i < made; i++) {
-      hf_exec(ledger->db, &ignored, "DROP TABLE IF EXISTS \"%w\".\"%w\"",
-              ledger->schema, list.object[i].name);
-      hf_guard_forget(ledger->conn, ledger->schema, list.object[i].name,
-                      &ignored);
-      hf_error_clear(&ignored);
-    }
-  }
-  ledger_objects_clear(&list);
-  ledger_config_clear(&config);
-  return err->rc;
-}
-
-int ledger_objects_drop(HfLedger *ledger, HfError *err) {
-  static const char *const suffix[] = {"entry", "config"};
-  int i;
-  for (i = 0; i < 2; i++) {
-    char *table = objects_format(err, "%s_%s", ledger->name, suffix[i]);
-    if (table == NULL) break;
-    hf_exec(ledger->db, err, "DROP TABLE IF EXISTS \"%w\".\"%w\"",
-            ledger->schema, table);
-    hf_guard_forget(ledger->conn, ledger->schema, table, err);
-    sqlite3_free(table);
-  }
-  return err->rc;
-}
-
-int ledger_objects_rename(HfLedger *ledger, const char *to, HfError *err) {
-  static const char *const suffix[] = {"entry", "config"};
-  static const char *const verb[] = {"TABLE", "INDEX", "TRIGGER"};
-  LedgerConfig config;
-  LedgerObjects before, after;
-  int i;
-  memset(&before, 0, sizeof(before));
-  memset(&after, 0, sizeof(after));
-  if (ledger_config_read(ledger, &config, err) != SQLITE_OK) return err->rc;
-  ledger_objects_make(ledger, ledger->name, &config, &before, err);
-  if (err->rc == SQLITE_OK) {
-    ledger_objects_make(ledger, to, &config, &after, err);
-  }
-  for (i = before.count - 1; i >= 0 && err->rc == SQLITE_OK; i--) {
-    const LedgerObject *object = &before.object[i];
-    if (object->kind == LEDGER_TABLE) continue;
-    hf_exec(ledger->db, err, "DROP %s IF EXISTS \"%w\".\"%w\"",
-            verb[object->kind], ledger->schema, object->name);
-  }
-  /* Users' policy triggers on the entry table follow the rename. */
-  for (i = 0; i < 2; i++) {
-    char *table = objects_format(err, "%s_%s", ledger->name, suffix[i]);
-    hf_exec(ledger->db, err, "ALTER TABLE \"%w\".\"%w\" RENAME TO \"%w_%s\"",
-            ledger->schema, table, to, suffix[i]);
-    if (table != NULL) {
-      hf_guard_forget(ledger->conn, ledger->schema, table, err);
-    }
-    sqlite3_free(table);
-  }
-  objects_run(ledger, &after, 1u << LEDGER_INDEX | 1u << LEDGER_TRIGGER, err);
-  ledger_objects_clear(&before);
-  ledger_objects_clear(&after);
-  ledger_config_clear(&config);
-  return err->rc;
 }

@@ -57,12 +57,30 @@ static int structure_check_config(HfLedger *ledger, VerifyQueue *queue,
   return err->rc;
 }
 
+/* An index is looked for by what it is on: it keeps an old name. */
+static int structure_check_index(HfLedger *ledger, VerifyQueue *queue,
+                                 const LedgerObject *object, HfError *err) {
+  sqlite3_int64 found;
+  if (hf_query_int(ledger->db, err, 0, &found,
+                   "SELECT 1 FROM \"%w\".sqlite_schema"
+                   " WHERE type = 'index' AND tbl_name = %Q COLLATE NOCASE"
+                   "   AND sql LIKE 'CREATE INDEX %%'"
+                   "   AND substr(sql, -length(%Q)) = %Q",
+                   ledger->schema, object->table, object->sql,
+                   object->sql) == SQLITE_OK &&
+      !found) {
+    verify_add(queue, err, "index_mismatch", 0, "the index%s is missing",
+               object->sql);
+  }
+  return err->rc;
+}
+
 static int structure_check_object(HfLedger *ledger, VerifyQueue *queue,
                                   const LedgerObject *object, HfError *err) {
-  static const char *const type[] = {"table", "index", "trigger"};
-  static const char *const missing[] = {"config_altered", "index_mismatch",
+  static const char *const type[] = {"table", NULL, "view", "trigger"};
+  static const char *const missing[] = {"config_altered", NULL, "guard_missing",
                                         "guard_missing"};
-  static const char *const altered[] = {"config_altered", "index_mismatch",
+  static const char *const altered[] = {"config_altered", NULL, "guard_altered",
                                         "guard_altered"};
   const char *verb = ledger_object_verb(object->kind);
   char *sql;
@@ -105,7 +123,11 @@ int verify_structure(HfLedger *ledger, VerifyQueue *queue,
                                                   &objects, err) == SQLITE_OK) {
     memcpy(genesis, config.genesis, HF_SHA256_SIZE);
     for (i = 0; i < objects.count && err->rc == SQLITE_OK; i++) {
-      structure_check_object(ledger, queue, &objects.object[i], err);
+      if (objects.object[i].kind == LEDGER_INDEX) {
+        structure_check_index(ledger, queue, &objects.object[i], err);
+      } else {
+        structure_check_object(ledger, queue, &objects.object[i], err);
+      }
     }
   }
   ledger_objects_clear(&objects);

@@ -88,3 +88,13 @@ char *hf_str_finish(sqlite3_str *str, HfError *err) {
   hf_fail(err, rc, NULL);
   return NULL;
 }
+
+char *hf_format(HfError *err, const char *format, ...) {
+  va_list args;
+  char *text;
+  va_start(args, format);
+  text = sqlite3_vmprintf(format, args);
+  va_end(args);
+  if (text == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
+  return text;
+}

@@ -62,6 +62,9 @@ char *hf_str_finish(sqlite3_str *str, HfError *err);
 int hf_error_to_vtab(HfError *err, sqlite3_vtab *vtab);
 void hf_error_to_result(HfError *err, sqlite3_context *context);
 
+/* A text formatted as by sqlite3_mprintf; NULL with SQLITE_NOMEM recorded. */
+char *hf_format(HfError *err, const char *format, ...);
+
 /* ---- connection ---------------------------------------------------------- */
 
 struct HfLedger;
