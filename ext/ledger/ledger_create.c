@@ -82,7 +82,7 @@ static const char *const create_noun[] = {"TABLE", "INDEX", "VIEW", "TRIGGER"};
 
 /* An index keeps its name when the ledger is renamed (SQLite cannot drop one
 ** during an ALTER TABLE), so the wanted name may be taken. */
-static int create_create_index(HfLedger *ledger, const LedgerObject *object,
+static int create_index(HfLedger *ledger, const LedgerObject *object,
                                HfError *err) {
   sqlite3_int64 taken = 1;
   char *name = NULL;
@@ -102,10 +102,10 @@ static int create_create_index(HfLedger *ledger, const LedgerObject *object,
   return err->rc;
 }
 
-static int create_create_one(HfLedger *ledger, const LedgerObject *object,
+static int create_one(HfLedger *ledger, const LedgerObject *object,
                              HfError *err) {
   if (object->kind == LEDGER_INDEX) {
-    return create_create_index(ledger, object, err);
+    return create_index(ledger, object, err);
   }
   hf_exec(ledger->db, err, "%s\"%w\".%s", ledger_object_verb(object->kind),
           ledger->schema, object->sql);
@@ -160,7 +160,7 @@ static int create_check_encoding(HfLedger *ledger, HfError *err) {
 ** configuration before the trigger that forbids them.  Inside a transaction a
 ** failed CREATE VIRTUAL TABLE does not undo what its module did: so a failure
 ** leaves nothing behind. */
-static int create_create_all(HfLedger *ledger, const LedgerObjects *list,
+static int create_all(HfLedger *ledger, const LedgerObjects *list,
                              const LedgerConfig *config, HfError *err) {
   HfError ignored = {SQLITE_OK, NULL};
   int i, made = 0, configured = 0;
@@ -169,7 +169,7 @@ static int create_create_all(HfLedger *ledger, const LedgerObjects *list,
       create_write_config(ledger, config, err);
       configured = 1;
     }
-    if (create_create_one(ledger, &list->object[i], err) != SQLITE_OK) break;
+    if (create_one(ledger, &list->object[i], err) != SQLITE_OK) break;
     made++;
   }
   while (err->rc != SQLITE_OK && made > 0) {
@@ -192,7 +192,7 @@ int ledger_objects_create(HfLedger *ledger, HfError *err) {
                      config.genesis, err) == SQLITE_OK &&
       ledger_objects_make(ledger, ledger->name, &config, &list, err) ==
           SQLITE_OK) {
-    create_create_all(ledger, &list, &config, err);
+    create_all(ledger, &list, &config, err);
   }
   ledger_objects_clear(&list);
   ledger_config_clear(&config);
@@ -248,7 +248,7 @@ int ledger_objects_rename(HfLedger *ledger, const char *to, HfError *err) {
     create_rename_tables(ledger, to, err);
     for (i = 0; i < after.count && err->rc == SQLITE_OK; i++) {
       if (after.object[i].kind <= LEDGER_INDEX) continue;
-      create_create_one(ledger, &after.object[i], err);
+      create_one(ledger, &after.object[i], err);
     }
   }
   ledger_objects_clear(&before);
