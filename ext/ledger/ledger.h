@@ -242,6 +242,7 @@ int ledger_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
 typedef struct LedgerFinding {
   const char *finding; /* static */
   sqlite3_int64 seq;   /* 0: of the ledger as a whole */
+  char *object;        /* the trigger or table it is about, or NULL */
   char *detail;        /* sqlite3_free */
 } LedgerFinding;
 

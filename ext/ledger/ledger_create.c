@@ -83,7 +83,7 @@ static const char *const create_noun[] = {"TABLE", "INDEX", "VIEW", "TRIGGER"};
 /* An index keeps its name when the ledger is renamed (SQLite cannot drop one
 ** during an ALTER TABLE), so the wanted name may be taken. */
 static int create_index(HfLedger *ledger, const LedgerObject *object,
-                               HfError *err) {
+                        HfError *err) {
   sqlite3_int64 taken = 1;
   char *name = NULL;
   int n;
@@ -103,7 +103,7 @@ static int create_index(HfLedger *ledger, const LedgerObject *object,
 }
 
 static int create_one(HfLedger *ledger, const LedgerObject *object,
-                             HfError *err) {
+                      HfError *err) {
   if (object->kind == LEDGER_INDEX) {
     return create_index(ledger, object, err);
   }
@@ -161,7 +161,7 @@ static int create_check_encoding(HfLedger *ledger, HfError *err) {
 ** failed CREATE VIRTUAL TABLE does not undo what its module did: so a failure
 ** leaves nothing behind. */
 static int create_all(HfLedger *ledger, const LedgerObjects *list,
-                             const LedgerConfig *config, HfError *err) {
+                      const LedgerConfig *config, HfError *err) {
   HfError ignored = {SQLITE_OK, NULL};
   int i, made = 0, configured = 0;
   for (i = 0; i < list->count; i++) {

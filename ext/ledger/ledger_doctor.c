@@ -16,7 +16,8 @@ static int doctor_structure(HfLedger *ledger, HfFindings *list, HfError *err) {
     return err->rc;
   }
   while (ledger_verify_next(verify, &finding, err) == SQLITE_ROW) {
-    if (hf_findings_add(list, finding->finding, ledger->name, "%s",
+    if (hf_findings_add(list, finding->finding,
+                        finding->object ? finding->object : ledger->name, "%s",
                         finding->detail) != SQLITE_OK) {
       hf_fail(err, SQLITE_NOMEM, NULL);
     }

@@ -68,6 +68,7 @@ int verify_add(VerifyQueue *queue, HfError *err, const char *finding,
   more = &queue->finding[queue->count];
   more->finding = finding;
   more->seq = seq;
+  more->object = NULL;
   va_start(args, format);
   more->detail = sqlite3_vmprintf(format, args);
   va_end(args);
@@ -76,9 +77,20 @@ int verify_add(VerifyQueue *queue, HfError *err, const char *finding,
   return SQLITE_OK;
 }
 
+int verify_add_object(VerifyQueue *queue, HfError *err, const char *finding,
+                      const char *object, const char *words) {
+  if (verify_add(queue, err, finding, 0, words, object) == SQLITE_OK) {
+    queue->finding[queue->count - 1].object = hf_format(err, "%s", object);
+  }
+  return err->rc;
+}
+
 void verify_queue_clear(VerifyQueue *queue) {
   int i;
-  for (i = 0; i < queue->count; i++) sqlite3_free(queue->finding[i].detail);
+  for (i = 0; i < queue->count; i++) {
+    sqlite3_free(queue->finding[i].detail);
+    sqlite3_free(queue->finding[i].object);
+  }
   queue->count = 0;
   queue->given = 0;
 }

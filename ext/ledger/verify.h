@@ -21,6 +21,10 @@ typedef struct VerifyQueue {
 
 int verify_add(VerifyQueue *queue, HfError *err, const char *finding,
                sqlite3_int64 seq, const char *format, ...);
+
+/* The same for an object of the schema; the words have one %s for it. */
+int verify_add_object(VerifyQueue *queue, HfError *err, const char *finding,
+                      const char *object, const char *words);
 void verify_queue_clear(VerifyQueue *queue);
 
 /* ---- verify_structure.c -------------------------------------------------- */

@@ -77,12 +77,9 @@ static int structure_check_index(HfLedger *ledger, VerifyQueue *queue,
 
 static int structure_check_object(HfLedger *ledger, VerifyQueue *queue,
                                   const LedgerObject *object, HfError *err) {
-  static const char *const type[] = {"table", NULL, "view", "trigger"};
-  static const char *const missing[] = {"config_altered", NULL, "guard_missing",
-                                        "guard_missing"};
-  static const char *const altered[] = {"config_altered", NULL, "guard_altered",
-                                        "guard_altered"};
+  static const char *const type[] = {"table", "index", "view", "trigger"};
   const char *verb = ledger_object_verb(object->kind);
+  int table = object->kind == LEDGER_TABLE;
   char *sql;
   if (hf_query_text(ledger->db, err, &sql,
                     "SELECT sql FROM \"%w\".sqlite_schema"
@@ -92,13 +89,12 @@ static int structure_check_object(HfLedger *ledger, VerifyQueue *queue,
     return err->rc;
   }
   if (sql == NULL) {
-    verify_add(queue, err, missing[object->kind], 0, "the %s %s is missing",
-               type[object->kind], object->name);
+    verify_add_object(queue, err, table ? "config_altered" : "guard_missing",
+                      object->name, "%s is missing");
   } else if (strncmp(sql, verb, strlen(verb)) != 0 ||
              strcmp(sql + strlen(verb), object->sql) != 0) {
-    verify_add(queue, err, altered[object->kind], 0,
-               "the %s %s is not the one that the ledger made",
-               type[object->kind], object->name);
+    verify_add_object(queue, err, table ? "config_altered" : "guard_altered",
+                      object->name, "%s is not the one that the ledger made");
   }
   sqlite3_free(sql);
   return err->rc;

@@ -19,6 +19,14 @@ int hf_findings_add(HfFindings *list, const char *finding, const char *object,
                     const char *format, ...) {
   HfFinding *row;
   va_list args;
+  int i;
+  /* A guard may be missed by the manifest and by its own area. */
+  for (i = 0; i < list->count; i++) {
+    if (strcmp(list->row[i].finding, finding) == 0 &&
+        strcmp(list->row[i].object, object) == 0) {
+      return SQLITE_OK;
+    }
+  }
   if (list->count == list->room) {
     int room = list->room ? 2 * list->room : 8;
     row = sqlite3_realloc64(list->row, sizeof(*row) * (sqlite3_uint64)room);
@@ -26,13 +34,19 @@ int hf_findings_add(HfFindings *list, const char *finding, const char *object,
     list->row = row;
     list->room = room;
   }
-  row = &list->row[list->count++];
+  row = &list->row[list->count];
   row->finding = finding;
   row->object = sqlite3_mprintf("%s", object);
   va_start(args, format);
   row->detail = sqlite3_vmprintf(format, args);
   va_end(args);
-  return row->object && row->detail ? SQLITE_OK : SQLITE_NOMEM;
+  if (row->object == NULL || row->detail == NULL) {
+    sqlite3_free(row->object);
+    sqlite3_free(row->detail);
+    return SQLITE_NOMEM;
+  }
+  list->count++;
+  return SQLITE_OK;
 }
 
 void hf_findings_clear(HfFindings *list) {
