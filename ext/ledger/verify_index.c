@@ -73,7 +73,9 @@ int verify_indexes_open(HfLedger *ledger, VerifyIndexes *indexes,
     indexes->index = more;
     more += indexes->count;
     memset(more, 0, sizeof(*more));
-    more->name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
+    if (sqlite3_column_text(stmt, 0) != NULL) {
+      more->name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
+    }
     if (more->name == NULL) {
       hf_fail(err, SQLITE_NOMEM, NULL);
     } else if (index_columns(ledger, more, err)) {

@@ -357,6 +357,10 @@ static int install_check_guards(HfConn *conn, const char *schema,
     const char *sha256 = (const char *)sqlite3_column_text(stmt, 2);
     const char *sql = (const char *)sqlite3_column_text(stmt, 3);
     char hex[2 * HF_SHA256_SIZE + 1];
+    if (name == NULL || table == NULL) {
+      hf_fail(err, SQLITE_NOMEM, NULL);
+      break;
+    }
     if (sql == NULL) {
       rc = hf_findings_add(list, "guard_missing", name,
                            "the trigger %s on %s.%s is gone; write it anew",
