@@ -78,9 +78,10 @@ static int append_check_hash(HfLedger *ledger, sqlite3_value *value,
   char hex[2 * HF_SHA256_SIZE + 1];
   if (sqlite3_value_type(value) == SQLITE_NULL) return SQLITE_OK;
   if (sqlite3_value_type(value) == SQLITE_BLOB &&
-      sqlite3_value_bytes(value) == HF_SHA256_SIZE &&
-      memcmp(sqlite3_value_blob(value), right, HF_SHA256_SIZE) == 0) {
-    return SQLITE_OK;
+      sqlite3_value_bytes(value) == HF_SHA256_SIZE) {
+    const void *hash = sqlite3_value_blob(value);
+    if (hash == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
+    if (memcmp(hash, right, HF_SHA256_SIZE) == 0) return SQLITE_OK;
   }
   hf_hex(right, HF_SHA256_SIZE, hex);
   return hf_fail(err, append_refusal(ledger), words, ledger->name, hex);

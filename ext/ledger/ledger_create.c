@@ -63,8 +63,7 @@ int ledger_config_read(HfLedger *ledger, LedgerConfig *config, HfError *err) {
             "ledger %s: its configuration is damaged; run ledger_verify('%s')",
             ledger->name, ledger->name);
   } else {
-    config->origin = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
-    if (config->origin == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
+    config->origin = hf_column_text(stmt, 0, err);
     memcpy(config->genesis, sqlite3_column_blob(stmt, 1), HF_SHA256_SIZE);
   }
   sqlite3_finalize(stmt);

@@ -73,16 +73,12 @@ int verify_indexes_open(HfLedger *ledger, VerifyIndexes *indexes,
     indexes->index = more;
     more += indexes->count;
     memset(more, 0, sizeof(*more));
-    if (sqlite3_column_text(stmt, 0) != NULL) {
-      more->name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
-    }
-    if (more->name == NULL) {
-      hf_fail(err, SQLITE_NOMEM, NULL);
-    } else if (index_columns(ledger, more, err)) {
+    more->name = hf_column_text(stmt, 0, err);
+    if (more->name != NULL && index_columns(ledger, more, err)) {
       indexes->count++;
-      continue;
+    } else {
+      sqlite3_free(more->name);
     }
-    sqlite3_free(more->name);
   }
   sqlite3_finalize(stmt);
   return err->rc;

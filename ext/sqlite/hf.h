@@ -155,6 +155,10 @@ int hf_step_done(sqlite3 *db, sqlite3_stmt *stmt, HfError *err);
 int hf_query_int(sqlite3 *db, HfError *err, sqlite3_int64 none,
                  sqlite3_int64 *out, const char *format, ...);
 
+/* A copy of a column that is not NULL as text, which sqlite3_free takes back;
+** NULL with SQLITE_NOMEM recorded. */
+char *hf_column_text(sqlite3_stmt *stmt, int column, HfError *err);
+
 /* First column of the first row as text, which sqlite3_free takes back; NULL
 ** when there is no row or the value is NULL. */
 int hf_query_text(sqlite3 *db, HfError *err, char **out, const char *format,
@@ -208,7 +212,7 @@ typedef enum HfTxn { HF_TXN_NONE, HF_TXN_OWN, HF_TXN_SAVEPOINT } HfTxn;
 
 /* Begin: BEGIN IMMEDIATE when no transaction is open, a savepoint inside one.
 ** Called from within a writing statement (INSERT…SELECT f(), a trigger,
-** RETURNING) neither is possible: SQLITE_MISUSE, in words that name `what`. */
+** RETURNING) neither is possible: SQLITE_ERROR, in words that name `what`. */
 int hf_txn_begin(sqlite3 *db, const char *what, HfTxn *txn, HfError *err);
 
 /* End what hf_txn_begin began: commit when err holds nothing, else undo.

@@ -143,6 +143,16 @@ int hf_query_int(sqlite3 *db, HfError *err, sqlite3_int64 none,
   return err->rc;
 }
 
+char *hf_column_text(sqlite3_stmt *stmt, int column, HfError *err) {
+  const unsigned char *text = sqlite3_column_text(stmt, column);
+  /* "%s" would make an empty string of a text that was lost. */
+  if (text == NULL) {
+    hf_fail(err, SQLITE_NOMEM, NULL);
+    return NULL;
+  }
+  return hf_format(err, "%s", text);
+}
+
 int hf_query_text(sqlite3 *db, HfError *err, char **out, const char *format,
                   ...) {
   sqlite3_stmt *stmt;
@@ -154,9 +164,9 @@ int hf_query_text(sqlite3 *db, HfError *err, char **out, const char *format,
   if (err->rc != SQLITE_OK) return err->rc;
   switch (sqlite3_step(stmt)) {
     case SQLITE_ROW:
-      if (sqlite3_column_type(stmt, 0) == SQLITE_NULL) break;
-      *out = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
-      if (*out == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
+      if (sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
+        *out = hf_column_text(stmt, 0, err);
+      }
       break;
     case SQLITE_DONE:
       break;

@@ -20,7 +20,7 @@ int hf_txn_begin(sqlite3 *db, const char *what, HfTxn *txn, HfError *err) {
   }
   if (sqlite3_get_autocommit(db)) {
     if (sqlite3_txn_state(db, NULL) == SQLITE_TXN_WRITE) {
-      return hf_fail(err, SQLITE_MISUSE,
+      return hf_fail(err, SQLITE_ERROR,
                      "%s cannot run inside a statement that writes; call it "
                      "with SELECT %s(...) of its own",
                      what, what);
@@ -34,7 +34,7 @@ int hf_txn_begin(sqlite3 *db, const char *what, HfTxn *txn, HfError *err) {
     return SQLITE_OK;
   }
   if (sqlite3_errcode(db) == SQLITE_BUSY) {
-    return hf_fail(err, SQLITE_MISUSE,
+    return hf_fail(err, SQLITE_ERROR,
                    "%s cannot run inside a statement that writes; call it "
                    "with SELECT %s(...) of its own",
                    what, what);
