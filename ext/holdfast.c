@@ -36,12 +36,20 @@ static int holdfast_use_api(const sqlite3_api_routines *api, char **message) {
 #endif
 
 /* Is the extension on this connection already?  A second .load changes
-** nothing: tables that are connected keep what they refer to. */
+** nothing: tables that are connected keep what they refer to.  Asked of the
+** list of functions: calling one that is not there would leave its error on
+** the connection, and sqlite3_open() would return it. */
 static int holdfast_present(sqlite3 *db) {
   sqlite3_stmt *stmt = NULL;
-  int rc = sqlite3_prepare_v2(db, "SELECT holdfast_version()", -1, &stmt, NULL);
+  int present = 0;
+  if (sqlite3_prepare_v2(db,
+                         "SELECT 1 FROM pragma_function_list"
+                         " WHERE name = 'holdfast_version'",
+                         -1, &stmt, NULL) == SQLITE_OK) {
+    present = sqlite3_step(stmt) == SQLITE_ROW;
+  }
   sqlite3_finalize(stmt);
-  return rc == SQLITE_OK;
+  return present;
 }
 
 int sqlite3_holdfast_init(sqlite3 *db, char **message,

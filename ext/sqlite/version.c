@@ -13,7 +13,7 @@
 #define VERSION_COMPILER "unknown"
 #endif
 
-#if defined(HOLDFAST_STATIC_CRYPTO)
+#if defined(HF_STATIC_CRYPTO)
 #define VERSION_CRYPTO "static"
 #else
 #define VERSION_CRYPTO "shared"
