@@ -12,16 +12,32 @@
 
 #include "ledger/ledger.h"
 
+/* Room for what comes before the columns. */
+#define LEAF_HEAD (5 * HF_CANON_HEAD + sizeof(LEDGER_TAG) + HF_SHA256_SIZE)
+
+/* What comes before the columns, in one piece; returns its size. */
+static size_t leaf_head(unsigned char *out, int columns, sqlite3_int64 seq,
+                        const unsigned char *prev, sqlite3_int64 at) {
+  static const char tag[] = LEDGER_TAG;
+  size_t n = hf_canon_row(out, (uint64_t)columns + 4);
+  n += hf_canon_text(out + n, sizeof(tag) - 1);
+  memcpy(out + n, tag, sizeof(tag) - 1);
+  n += sizeof(tag) - 1;
+  n += hf_canon_integer(out + n, seq);
+  n += hf_canon_blob(out + n, HF_SHA256_SIZE);
+  memcpy(out + n, prev, HF_SHA256_SIZE);
+  n += HF_SHA256_SIZE;
+  n += hf_canon_integer(out + n, at);
+  assert(n <= LEAF_HEAD);
+  return n;
+}
+
 static int leaf_write(HfSink *sink, const LedgerDef *def, sqlite3_int64 seq,
                       const unsigned char *prev, sqlite3_int64 at,
                       sqlite3_value *const *value) {
-  static const char tag[] = LEDGER_TAG;
+  unsigned char head[LEAF_HEAD];
   int i, rc = SQLITE_OK;
-  hf_sink_row(sink, def->columns + 4);
-  hf_sink_text(sink, tag, sizeof(tag) - 1);
-  hf_sink_integer(sink, seq);
-  hf_sink_blob(sink, prev, HF_SHA256_SIZE);
-  hf_sink_integer(sink, at);
+  hf_sink_put(sink, head, leaf_head(head, def->columns, seq, prev, at));
   for (i = 0; i < def->columns && rc == SQLITE_OK; i++) {
     /* As it is stored: an INTEGER given for a REAL column is a REAL. */
     rc = hf_sink_value(sink, value[i], def->column[i].kind == SQLITE_FLOAT);
