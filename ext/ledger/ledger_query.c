@@ -72,6 +72,7 @@ typedef struct QueryPlan {
   int args;
   int unique;   /* at most one entry */
   double rows;  /* estimate */
+  int range;    /* some index is read in a range */
   int by_index; /* the rows are found without a scan */
 } QueryPlan;
 
@@ -88,6 +89,7 @@ static void query_estimate(const HfLedger *ledger, QueryPlan *plan, int column,
   if (equal && (seq || (c != NULL && c->unique))) plan->unique = 1;
   if (seq || (c != NULL && (c->unique || c->indexed))) {
     plan->by_index = 1;
+    if (!equal && op != SQLITE_INDEX_CONSTRAINT_IS) plan->range |= !seq;
     plan->rows *= equal || op == SQLITE_INDEX_CONSTRAINT_IS ? 0.0001 : 0.25;
   } else {
     plan->rows *= 0.9;
@@ -134,10 +136,15 @@ static void query_constraint(const HfLedger *ledger, sqlite3_index_info *info,
 }
 
 /* The ORDER BY, if every term of it is a column of the entry table.  Terms
-** behind seq, which is unique, change nothing. */
+** behind seq, which is unique, change nothing.  Without one the entries come
+** in the order of seq wherever that costs no sorting: SQLite would be free to
+** read an index instead, and a log is expected to be read as it was written. */
 static void query_order(const HfLedger *ledger, sqlite3_index_info *info,
-                        sqlite3_str *order) {
+                        const QueryPlan *plan, sqlite3_str *order) {
   int i;
+  if (info->nOrderBy == 0 && !plan->range) {
+    sqlite3_str_appendall(order, " ORDER BY seq");
+  }
   for (i = 0; i < info->nOrderBy; i++) {
     char *owned;
     const char *column =
@@ -209,7 +216,7 @@ static void query_cost(sqlite3_index_info *info, const QueryPlan *plan) {
 int ledger_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   HfLedger *ledger = (HfLedger *)vtab;
   HfError err = {SQLITE_OK, NULL};
-  QueryPlan plan = {NULL, NULL, 0, 0, QUERY_ROWS, 0};
+  QueryPlan plan = {NULL, NULL, 0, 0, QUERY_ROWS, 0, 0};
   sqlite3_str *sql = sqlite3_str_new(NULL);
   sqlite3_str *order = sqlite3_str_new(NULL);
   sqlite3_str *limit = sqlite3_str_new(NULL);
@@ -222,7 +229,7 @@ int ledger_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   for (i = 0; i < info->nConstraint; i++) {
     query_constraint(ledger, info, i, &plan, &all);
   }
-  query_order(ledger, info, order);
+  query_order(ledger, info, &plan, order);
   query_limit(info, &plan, limit, all);
   text[0] = hf_str_finish(plan.where, &err);
   text[1] = hf_str_finish(order, &err);
