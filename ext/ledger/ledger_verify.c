@@ -3,9 +3,8 @@
 **
 ** The entries are read once, in order.  An entry's hash is recomputed from its
 ** content and the *stored* hash of the entry before it, so that one change is
-** one finding.  Whether a wrong entry was altered or is a stranger is decided
-** by what was derived from the original's hash: the next entry, and the nodes
-** above it.  That takes one entry of look-ahead.
+** one finding.  A wrong entry is reported when the next one was seen: if that
+** follows from the computed hash, only the stored one was changed.
 **
 ** Nodes are compared with their stored children, so one changed node is one
 ** finding, too, not one a level.
@@ -97,19 +96,21 @@ void verify_queue_clear(VerifyQueue *queue) {
 
 /* ---- entries ------------------------------------------------------------- */
 
-/* The last entry was doubtful; now it is known what followed it. */
-static void verify_resolve(LedgerVerify *v, int confirmed, HfError *err) {
+/* The last entry was doubtful; now it is known what followed it.  An entry
+** that others follow was there before them, so it was altered.  The newest one
+** was altered if its nodes still fit its hash; else nothing speaks for it. */
+static void verify_resolve(LedgerVerify *v, int newest, HfError *err) {
   VerifyEntry *last = &v->last;
   if (!last->doubtful) return;
   last->doubtful = 0;
-  if (confirmed || last->node_fits) {
+  if (newest && !last->node_fits) {
+    verify_add(&v->queue, err, "entry_forged", last->seq,
+               "its content does not fit its hash, and nothing in the ledger "
+               "was derived from that");
+  } else {
     verify_add(&v->queue, err, "entry_altered", last->seq,
                "its content, or its hash, was changed: they do not fit "
                "together");
-  } else {
-    verify_add(&v->queue, err, "entry_forged", last->seq,
-               "nothing in the ledger was derived from this entry's hash, and "
-               "its content does not fit it");
   }
 }
 
@@ -144,7 +145,7 @@ static void verify_hash(LedgerVerify *v, VerifyEntry *entry, sqlite3_int64 at,
   entry->known = 1;
   v->totals.checked++;
   if (memcmp(entry->computed, entry->stored, HF_SHA256_SIZE) == 0) {
-    verify_resolve(v, 1, err);
+    verify_resolve(v, 0, err);
     return;
   }
   /* Perhaps only the stored hash of the entry before was changed. */
@@ -154,7 +155,7 @@ static void verify_hash(LedgerVerify *v, VerifyEntry *entry, sqlite3_int64 at,
       return;
     }
     if (memcmp(other, entry->stored, HF_SHA256_SIZE) == 0) {
-      verify_resolve(v, 1, err);
+      verify_resolve(v, 0, err);
       return;
     }
   }
@@ -168,8 +169,6 @@ static void verify_nodes(LedgerVerify *v, VerifyEntry *entry, HfError *err) {
   int completed = hf_merkle_completed((uint64_t)entry->seq);
   int size = sqlite3_column_bytes(v->scan.p, 3);
   int level, wrong = -1;
-  memcpy(v->root[0], entry->stored, HF_SHA256_SIZE);
-  v->root_end[0] = entry->seq;
   if (sqlite3_column_type(v->scan.p, 3) == SQLITE_NULL) {
     entry->node_open = completed > 0;
     return;
@@ -257,6 +256,8 @@ static void verify_row(LedgerVerify *v, HfError *err) {
   }
   verify_hash(v, &entry, at, value, err);
   verify_nodes(v, &entry, err);
+  memcpy(v->root[0], entry.stored, HF_SHA256_SIZE);
+  v->root_end[0] = entry.seq;
   v->last = entry;
   v->last_known = 1;
   v->last_at = at;
@@ -318,7 +319,7 @@ static int verify_work(LedgerVerify *v, HfError *err) {
           verify_row(v, err);
           break;
         case SQLITE_DONE:
-          verify_resolve(v, 0, err);
+          verify_resolve(v, 1, err);
           hf_stmt_give(&v->ledger->stmts, &v->scan);
           v->phase = VERIFY_INDEXES;
           break;
