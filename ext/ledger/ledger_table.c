@@ -189,6 +189,12 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
 
 static int table_begin(sqlite3_vtab *vtab) {
   ((HfLedger *)vtab)->head_valid = 0;
+  hf_stmts_begin_transaction(&((HfLedger *)vtab)->stmts);
+  return SQLITE_OK;
+}
+
+static int table_sync(sqlite3_vtab *vtab) {
+  (void)vtab;
   return SQLITE_OK;
 }
 
@@ -263,7 +269,7 @@ int ledger_table_register(HfConn *conn) {
       .xRowid = ledger_rowid,
       .xUpdate = table_update,
       .xBegin = table_begin,
-      .xSync = table_begin,
+      .xSync = table_sync,
       .xCommit = table_end,
       .xRollback = table_end,
       .xRename = table_rename,

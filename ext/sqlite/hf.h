@@ -119,6 +119,7 @@ int hf_register_module(HfConn *conn, const char *name,
 typedef struct HfStmts {
   sqlite3_stmt *idle[HF_STMTS];
   unsigned char local[HF_STMTS]; /* 1: must not outlive the transaction */
+  int transaction;               /* the table takes part in one */
 } HfStmts;
 
 /* A statement on loan from an HfStmts. */
@@ -135,7 +136,9 @@ int hf_stmt_take(HfStmts *stmts, sqlite3 *db, const char *sql, HfStmt *out,
 /* Give it back, reset and with its bindings cleared; out->p becomes NULL. */
 void hf_stmt_give(HfStmts *stmts, HfStmt *stmt);
 
-/* Finalise those that must not outlive the transaction, or all of them. */
+/* The table's part in a transaction begins; it ends, and with it those that
+** must not outlive it; finalise all. */
+void hf_stmts_begin_transaction(HfStmts *stmts);
 void hf_stmts_end_transaction(HfStmts *stmts);
 void hf_stmts_clear(HfStmts *stmts);
 

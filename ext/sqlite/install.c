@@ -271,27 +271,36 @@ static void install_function(sqlite3_context *context, int argc,
 
 /* ---- manifest ------------------------------------------------------------ */
 
-/* Make one table of the base area in a schema where nothing was installed. */
-static int install_ensure_manifest(HfConn *conn, const char *schema,
-                                   HfError *err) {
+/* The manifest as the base area's SQL defines it; its name is the caller's. */
+static int install_manifest(InstallObject *object, HfError *err) {
   const HfEmbeddedSql *file = install_find(INSTALL_BASE);
   size_t at = 0, size = 0;
+  memset(object, 0, sizeof(*object));
   assert(file != NULL);
   while (install_next(file->text + at, file->size - at, &size, err) ==
              SQLITE_OK &&
          size > 0) {
-    InstallObject object;
     const char *sql = file->text + at;
-    if (install_object(sql, sql + size, &object, err)) {
-      int manifest =
-          err->rc == SQLITE_OK && strcmp(object.name, "holdfast_guard") == 0;
-      if (manifest) install_create(conn, INSTALL_BASE, schema, &object, err);
-      sqlite3_free(object.name);
-      if (manifest) break;
+    if (install_object(sql, sql + size, object, err)) {
+      if (err->rc != SQLITE_OK || strcmp(object->name, "holdfast_guard") == 0) {
+        break;
+      }
+      sqlite3_free(object->name);
+      object->name = NULL;
     }
-    if (err->rc != SQLITE_OK) break;
     at += size;
   }
+  return err->rc;
+}
+
+/* Make the manifest in a schema where nothing was installed. */
+static int install_ensure_manifest(HfConn *conn, const char *schema,
+                                   HfError *err) {
+  InstallObject object;
+  if (install_manifest(&object, err) == SQLITE_OK) {
+    install_create(conn, INSTALL_BASE, schema, &object, err);
+  }
+  sqlite3_free(object.name);
   return err->rc;
 }
 
@@ -338,12 +347,32 @@ int hf_guard_forget(HfConn *conn, const char *schema, const char *table,
 
 /* ---- the doctor's part --------------------------------------------------- */
 
+/* A manifest of another shape cannot be trusted, nor perhaps read. */
+static int install_check_manifest(HfConn *conn, const char *schema,
+                                  HfFindings *list, HfError *err) {
+  InstallObject object;
+  if (install_manifest(&object, err) == SQLITE_OK &&
+      install_compare(conn->db, INSTALL_BASE, schema, &object, err) ==
+          SQLITE_ERROR) {
+    hf_error_clear(err);
+    if (hf_findings_add(list, "config_altered", "holdfast_guard",
+                        "the manifest of guards in %s is not defined as it was "
+                        "made",
+                        schema) != SQLITE_OK) {
+      hf_fail(err, SQLITE_NOMEM, NULL);
+    }
+  }
+  sqlite3_free(object.name);
+  return err->rc;
+}
+
 static int install_check_guards(HfConn *conn, const char *schema,
                                 HfFindings *list, HfError *err) {
   sqlite3_stmt *stmt;
   int rc;
   if (hf_prepare(conn->db, &stmt, err,
-                 "SELECT g.name, g.table_name, g.sha256, s.sql"
+                 "SELECT coalesce(g.name, ''), coalesce(g.table_name, ''),"
+                 " g.sha256, s.sql"
                  "  FROM \"%w\".holdfast_guard AS g"
                  "  LEFT JOIN \"%w\".sqlite_schema AS s"
                  "    ON s.type = 'trigger' AND s.name = g.name"
@@ -417,7 +446,8 @@ int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err) {
                             " WHERE type = 'table' AND name = "
                             "'holdfast_guard'",
                             schema) == SQLITE_OK &&
-               exists) {
+               exists &&
+               install_check_manifest(conn, schema, list, err) == SQLITE_OK) {
       install_check_guards(conn, schema, list, err);
     }
   }

@@ -43,6 +43,12 @@ int hf_stmt_take(HfStmts *stmts, sqlite3 *db, const char *sql, HfStmt *out,
 void hf_stmt_give(HfStmts *stmts, HfStmt *stmt) {
   int i;
   if (stmt->p == NULL) return;
+  if (stmt->local && !stmts->transaction) {
+    /* An error rolled the transaction back while the statement was out. */
+    sqlite3_finalize(stmt->p);
+    stmt->p = NULL;
+    return;
+  }
   sqlite3_reset(stmt->p);
   sqlite3_clear_bindings(stmt->p);
   sqlite3_finalize(stmts->idle[HF_STMTS - 1]);
@@ -55,8 +61,11 @@ void hf_stmt_give(HfStmts *stmts, HfStmt *stmt) {
   stmt->p = NULL;
 }
 
+void hf_stmts_begin_transaction(HfStmts *stmts) { stmts->transaction = 1; }
+
 void hf_stmts_end_transaction(HfStmts *stmts) {
   int i, kept = 0;
+  stmts->transaction = 0;
   for (i = 0; i < HF_STMTS && stmts->idle[i] != NULL; i++) {
     sqlite3_stmt *p = stmts->idle[i];
     stmts->idle[i] = NULL;

@@ -54,13 +54,17 @@ def make(path):
 
 
 def verdict(path, original):
-    """error, finding, outside; anything else is a silent change."""
+    """error, finding (the verifier's), doctor (a finding of the doctor alone),
+    outside; anything else is a silent change."""
     try:
         connection = connect(path)
         try:
             if connection.execute("SELECT finding FROM ledger_verify('l')"
                                   ).fetchall():
                 return "finding"
+            if connection.execute("SELECT finding FROM holdfast_check WHERE"
+                                  " finding <> 'journal_mode'").fetchall():
+                return "doctor"
             if content(connection) == original:
                 return "outside"
             return "SILENT"

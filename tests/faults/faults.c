@@ -1,0 +1,394 @@
+/*
+** Fault injection: every allocation and every I/O call of an operation fails
+** in its turn, once or from then on.
+**
+**   faults LIBRARY FOLDER memory|io
+**
+** After each failure: the error is an error, nothing leaks, the connection
+** closes, and the file, opened without faults, holds the state before or after
+** the operation, with a ledger that verifies.
+*/
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *library;
+static char path[1000];
+static int failures;
+static int full; /* every point, not a sample of the later ones */
+
+/* ---- faults -------------------------------------------------------------- */
+
+static long fault_at;     /* the call that fails, 0: none */
+static int fault_forever; /* all calls from there on */
+static long fault_calls;  /* so far */
+static int fault_hit;
+
+static int fault(void) {
+  if (fault_at == 0) return 0;
+  fault_calls++;
+  if (fault_calls == fault_at || (fault_forever && fault_calls > fault_at)) {
+    fault_hit = 1;
+    return 1;
+  }
+  return 0;
+}
+
+static sqlite3_mem_methods real_memory;
+
+static void *memory_malloc(int n) {
+  return fault() ? NULL : real_memory.xMalloc(n);
+}
+static void *memory_realloc(void *p, int n) {
+  return fault() ? NULL : real_memory.xRealloc(p, n);
+}
+
+typedef struct File {
+  sqlite3_file base;
+  sqlite3_file *real;
+} File;
+static sqlite3_vfs *real_vfs;
+static sqlite3_vfs fault_vfs;
+static int io_faults; /* the VFS counts calls */
+
+static int io(int rc) { return io_faults && fault() ? rc : SQLITE_OK; }
+#define REAL(f) (((File *)(f))->real)
+#define CALL(f, m) REAL(f)->pMethods->m
+
+static int file_close(sqlite3_file *f) {
+  int rc = CALL(f, xClose)(REAL(f));
+  return rc;
+}
+static int file_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at) {
+  int rc = io(SQLITE_IOERR_READ);
+  return rc ? rc : CALL(f, xRead)(REAL(f), p, n, at);
+}
+static int file_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at) {
+  int rc = io(SQLITE_FULL);
+  return rc ? rc : CALL(f, xWrite)(REAL(f), p, n, at);
+}
+static int file_truncate(sqlite3_file *f, sqlite3_int64 n) {
+  int rc = io(SQLITE_IOERR_TRUNCATE);
+  return rc ? rc : CALL(f, xTruncate)(REAL(f), n);
+}
+static int file_sync(sqlite3_file *f, int flags) {
+  int rc = io(SQLITE_IOERR_FSYNC);
+  return rc ? rc : CALL(f, xSync)(REAL(f), flags);
+}
+static int file_size(sqlite3_file *f, sqlite3_int64 *n) {
+  int rc = io(SQLITE_IOERR_FSTAT);
+  return rc ? rc : CALL(f, xFileSize)(REAL(f), n);
+}
+static int file_lock(sqlite3_file *f, int l) {
+  return CALL(f, xLock)(REAL(f), l);
+}
+static int file_unlock(sqlite3_file *f, int l) {
+  return CALL(f, xUnlock)(REAL(f), l);
+}
+static int file_reserved(sqlite3_file *f, int *out) {
+  return CALL(f, xCheckReservedLock)(REAL(f), out);
+}
+static int file_control(sqlite3_file *f, int op, void *arg) {
+  return CALL(f, xFileControl)(REAL(f), op, arg);
+}
+static int file_sector(sqlite3_file *f) {
+  return CALL(f, xSectorSize)(REAL(f));
+}
+static int file_device(sqlite3_file *f) {
+  return CALL(f, xDeviceCharacteristics)(REAL(f));
+}
+static int file_shm_map(sqlite3_file *f, int i, int n, int extend,
+                        void volatile **out) {
+  int rc = io(SQLITE_IOERR_SHMMAP);
+  return rc ? rc : CALL(f, xShmMap)(REAL(f), i, n, extend, out);
+}
+static int file_shm_lock(sqlite3_file *f, int at, int n, int flags) {
+  return CALL(f, xShmLock)(REAL(f), at, n, flags);
+}
+static void file_shm_barrier(sqlite3_file *f) { CALL(f, xShmBarrier)(REAL(f)); }
+static int file_shm_unmap(sqlite3_file *f, int unlink) {
+  return CALL(f, xShmUnmap)(REAL(f), unlink);
+}
+
+static const sqlite3_io_methods file_methods = {2,
+                                                file_close,
+                                                file_read,
+                                                file_write,
+                                                file_truncate,
+                                                file_sync,
+                                                file_size,
+                                                file_lock,
+                                                file_unlock,
+                                                file_reserved,
+                                                file_control,
+                                                file_sector,
+                                                file_device,
+                                                file_shm_map,
+                                                file_shm_lock,
+                                                file_shm_barrier,
+                                                file_shm_unmap,
+                                                NULL,
+                                                NULL};
+
+static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f,
+                    int flags, int *out) {
+  File *file = (File *)f;
+  int rc = io(SQLITE_CANTOPEN);
+  (void)vfs;
+  file->base.pMethods = NULL;
+  if (rc) return rc;
+  file->real = (sqlite3_file *)(file + 1);
+  rc = real_vfs->xOpen(real_vfs, name, file->real, flags, out);
+  if (rc == SQLITE_OK) file->base.pMethods = &file_methods;
+  return rc;
+}
+static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync) {
+  int rc = io(SQLITE_IOERR_DELETE);
+  (void)vfs;
+  return rc ? rc : real_vfs->xDelete(real_vfs, name, sync);
+}
+
+static void install(void) {
+  sqlite3_mem_methods memory;
+  sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
+  memory = real_memory;
+  memory.xMalloc = memory_malloc;
+  memory.xRealloc = memory_realloc;
+  sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
+  /* The lookaside would hide most allocations. */
+  sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+  sqlite3_initialize();
+  real_vfs = sqlite3_vfs_find(NULL);
+  fault_vfs = *real_vfs;
+  fault_vfs.zName = "fault";
+  fault_vfs.szOsFile += (int)sizeof(File);
+  fault_vfs.xOpen = vfs_open;
+  fault_vfs.xDelete = vfs_delete;
+  sqlite3_vfs_register(&fault_vfs, 1);
+}
+
+/* ---- operations ----------------------------------------------------------- */
+
+typedef struct Operation {
+  const char *name;
+  const char *before; /* run without faults */
+  const char *sql;    /* the operation */
+  int changes;        /* it writes */
+} Operation;
+
+#define LEDGER \
+  "CREATE VIRTUAL TABLE l USING ledger(a TEXT NOT NULL INDEXED, n INTEGER " \
+  "UNIQUE DEFAULT (1 + 1), x ANY, CHECK (length(a) < 100));"
+#define SOME "INSERT INTO l(a, n) VALUES ('a', 1), ('b', 5), ('c', 3);"
+
+static const Operation operations[] = {
+    {"create", "SELECT 1", LEDGER, 1},
+    {"append", LEDGER, "INSERT INTO l(a, x) VALUES ('first', x'00')", 1},
+    {"append more", LEDGER SOME,
+     "INSERT INTO l(a, n) VALUES ('d', 10), ('e', 11)", 1},
+    {"append with policy",
+     LEDGER SOME
+     "CREATE TABLE t(a, n); CREATE TRIGGER p AFTER INSERT ON l_entry BEGIN "
+     "INSERT INTO t VALUES (NEW.a, NEW.n); END;"
+     "CREATE TRIGGER again AFTER INSERT ON l_entry WHEN NEW.a = 'd' BEGIN "
+     "INSERT INTO l(a, n) VALUES ('again', 99); END",
+     "INSERT INTO l(a, n) VALUES ('d', 10)", 1},
+    {"direct insert", LEDGER SOME,
+     "INSERT INTO l_entry(seq, at, a, n, hash) SELECT 4, at, 'd', 9, "
+     "merkle_leaf_hash(attest_canonical('holdfast.entry.v1', 4, hash, at, "
+     "'d', 9, NULL)) FROM l WHERE seq = 3;"
+     "INSERT INTO l(a, n) VALUES ('e', 10)",
+     1},
+    {"transaction", LEDGER SOME,
+     "BEGIN; INSERT INTO l(a, n) VALUES ('d', 10); SAVEPOINT s;"
+     "INSERT INTO l(a, n) VALUES ('e', 11); ROLLBACK TO s;"
+     "INSERT INTO l(a, n) VALUES ('f', 12); COMMIT",
+     1},
+    {"query", LEDGER SOME,
+     "SELECT *, prev_hash, hash FROM l WHERE a = 'b' ORDER BY seq DESC LIMIT "
+     "1; SELECT * FROM l WHERE n IN (1, 3) ORDER BY a; SELECT * FROM l WHERE "
+     "a = 5; SELECT ledger_size('l'), ledger_head('l'), ledger_root('l', 2), "
+     "ledger_leaf_data('l', 3); SELECT merkle_root(a) FROM l;"
+     "SELECT attest_hash(a, n), attest_sha256(a) FROM l",
+     0},
+    {"verify", LEDGER SOME,
+     "SELECT * FROM ledger_verify('l'); SELECT ledger_report('l'); SELECT * "
+     "FROM holdfast_check",
+     0},
+    {"verify with findings",
+     LEDGER SOME
+     "DROP TRIGGER l_entry_update; UPDATE l_entry SET a = 'z' WHERE seq = 2;"
+     "UPDATE l_entry SET node = NULL WHERE seq = 2; DROP TRIGGER "
+     "l_config_update; UPDATE l_config SET value = 'x' WHERE key = 'origin'",
+     "SELECT * FROM ledger_verify('l'); SELECT ledger_report('l'); SELECT * "
+     "FROM holdfast_check",
+     0},
+    {"rename", LEDGER SOME, "ALTER TABLE l RENAME TO m", 1},
+    {"drop",
+     "CREATE VIRTUAL TABLE l USING ledger(a TEXT, drop='always');"
+     "INSERT INTO l(a) VALUES ('x')",
+     "DROP TABLE l", 1},
+    {"install", "SELECT 1", "SELECT holdfast_install()", 1},
+    {"refuse", LEDGER SOME, "SELECT ledger_size('nothing')", -1},
+};
+
+static void complain(const Operation *op, long n, const char *what,
+                     const char *detail) {
+  printf("%s, call %ld%s: %s%s%s\n", op->name, n,
+         fault_forever ? " and after" : "", what, detail ? ": " : "",
+         detail ? detail : "");
+  failures++;
+}
+
+static sqlite3 *connect(void) {
+  sqlite3 *db = NULL;
+  if (sqlite3_open(path, &db) != SQLITE_OK) return db;
+  sqlite3_enable_load_extension(db, 1);
+  sqlite3_load_extension(db, library, NULL, NULL);
+  return db;
+}
+
+/* Everything of the database as one text, to be compared. */
+static char *dump(sqlite3 *db) {
+  static const char *const sql[] = {
+      "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema ORDER BY "
+      "name)",
+      "SELECT count(*) || ' to ' || max(seq) FROM l_entry",
+      "SELECT count(*) || ' to ' || max(seq) FROM m_entry",
+      "SELECT count(*) FROM holdfast_area"};
+  char *all = sqlite3_mprintf("");
+  size_t i;
+  for (i = 0; i < sizeof(sql) / sizeof(*sql); i++) {
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v2(db, sql[i], -1, &stmt, NULL) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW) {
+      all = sqlite3_mprintf("%z/%s", all, sqlite3_column_text(stmt, 0));
+    }
+    sqlite3_finalize(stmt);
+  }
+  return all;
+}
+
+static int prepare(const Operation *op, const char *journal) {
+  char name[1100], *error = NULL;
+  sqlite3 *db;
+  int rc;
+  sqlite3_snprintf(sizeof(name), name, "%s-wal", path);
+  remove(name);
+  sqlite3_snprintf(sizeof(name), name, "%s-journal", path);
+  remove(name);
+  remove(path);
+  db = connect();
+  sqlite3_snprintf(sizeof(name), name, "PRAGMA journal_mode=%s", journal);
+  sqlite3_exec(db, name, NULL, NULL, NULL);
+  rc = sqlite3_exec(db, op->before, NULL, NULL, &error);
+  if (rc != SQLITE_OK) complain(op, 0, "the preparation failed", error);
+  sqlite3_free(error);
+  sqlite3_close(db);
+  return rc;
+}
+
+/* The file after a failure: one of two states, and sound. */
+static void check_file(const Operation *op, long n, const char *before,
+                       const char *after, int tampered) {
+  sqlite3 *db = connect();
+  sqlite3_stmt *stmt = NULL;
+  char *now = dump(db);
+  if (strcmp(now, before) != 0 && strcmp(now, after) != 0 &&
+      strcmp(op->name, "direct insert") != 0) {
+    complain(op, n, "a torn state", now);
+  }
+  sqlite3_free(now);
+  sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &stmt, NULL);
+  if (sqlite3_step(stmt) != SQLITE_ROW ||
+      strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0) {
+    complain(op, n, "the file is corrupt", NULL);
+  }
+  sqlite3_finalize(stmt);
+  stmt = NULL;
+  if (!tampered &&
+      sqlite3_prepare_v2(db,
+                         "SELECT finding FROM sqlite_schema AS s,"
+                         " ledger_verify(s.name) WHERE s.name IN ('l', 'm')",
+                         -1, &stmt, NULL) == SQLITE_OK &&
+      sqlite3_step(stmt) != SQLITE_DONE) {
+    complain(op, n, "a finding", (const char *)sqlite3_column_text(stmt, 0));
+  }
+  sqlite3_finalize(stmt);
+  if (sqlite3_close(db) != SQLITE_OK) complain(op, n, "close failed", NULL);
+}
+
+static long run(const Operation *op, int memory, int forever) {
+  char *before, *after;
+  sqlite3 *db;
+  long n, base, points = 0;
+  int rc = SQLITE_ERROR, tampered = strstr(op->name, "findings") != NULL;
+  const char *journal = forever ? "delete" : "wal";
+  if (prepare(op, journal) != SQLITE_OK) return 0;
+  db = connect();
+  before = dump(db);
+  rc = sqlite3_exec(db, op->sql, NULL, NULL, NULL);
+  if ((rc == SQLITE_OK) != (op->changes >= 0)) {
+    complain(op, 0, "without faults", sqlite3_errmsg(db));
+  }
+  after = dump(db);
+  sqlite3_close(db);
+  fault_forever = forever;
+  base = (long)sqlite3_memory_used();
+  for (n = 1;; n += full || n < 100 ? 1 : n / 40) {
+    char *error = NULL;
+    if (op->changes > 0 || n == 1) {
+      if (prepare(op, journal) != SQLITE_OK) break;
+    }
+    db = connect();
+    fault_calls = 0;
+    fault_hit = 0;
+    io_faults = !memory;
+    fault_at = n;
+    rc = sqlite3_exec(db, op->sql, NULL, NULL, &error);
+    fault_at = 0;
+    io_faults = 0;
+    sqlite3_free(error);
+    if (fault_hit && rc == SQLITE_MISUSE) complain(op, n, "misuse", NULL);
+    if (fault_hit && rc == SQLITE_CORRUPT && memory) {
+      complain(op, n, "taken for corruption", sqlite3_errmsg(db));
+    }
+    if (sqlite3_close(db) != SQLITE_OK) {
+      complain(op, n, "the connection does not close", NULL);
+    }
+    if ((long)sqlite3_memory_used() > base) {
+      complain(op, n, "memory is lost", NULL);
+      break;
+    }
+    if (fault_hit) check_file(op, n, before, after, tampered);
+    if (!fault_hit || failures > 20) break;
+    points++;
+  }
+  sqlite3_free(before);
+  sqlite3_free(after);
+  return points;
+}
+
+int main(int argc, char **argv) {
+  long points = 0;
+  size_t i;
+  int memory, forever;
+  if (argc != 4) return 2;
+  library = argv[1];
+  memory = strcmp(argv[3], "memory") == 0;
+  sqlite3_snprintf(sizeof(path), path, "%s/faults.db", argv[2]);
+  full = getenv("HOLDFAST_FULL") != NULL;
+  install();
+  for (i = 0; i < sizeof(operations) / sizeof(*operations); i++) {
+    for (forever = 0; forever < 2; forever++) {
+      long n = run(&operations[i], memory, forever);
+      printf("%-22s %s %s: %ld points\n", operations[i].name, argv[3],
+             forever ? "from then on" : "once", n);
+      fflush(stdout);
+      points += n;
+    }
+  }
+  printf("%ld fault points, %d failures\n", points, failures);
+  return failures > 0;
+}
