@@ -64,10 +64,9 @@ static int structure_check_index(HfLedger *ledger, VerifyQueue *queue,
   if (hf_query_int(ledger->db, err, 0, &found,
                    "SELECT 1 FROM \"%w\".sqlite_schema"
                    " WHERE type = 'index' AND tbl_name = %Q COLLATE NOCASE"
-                   "   AND sql LIKE 'CREATE INDEX %%'"
-                   "   AND substr(sql, -length(%Q)) = %Q",
-                   ledger->schema, object->table, object->sql,
-                   object->sql) == SQLITE_OK &&
+                   "   AND sql = 'CREATE INDEX \"' ||"
+                   "             replace(name, '\"', '\"\"') || '\"' || %Q",
+                   ledger->schema, object->table, object->sql) == SQLITE_OK &&
       !found) {
     verify_add(queue, err, "index_mismatch", 0, "the index%s is missing",
                object->sql);
@@ -100,6 +99,24 @@ static int structure_check_object(HfLedger *ledger, VerifyQueue *queue,
   return err->rc;
 }
 
+/* SQLite passes over rows of its schema whose type it does not know. */
+static int structure_check_types(HfLedger *ledger, VerifyQueue *queue,
+                                 HfError *err) {
+  sqlite3_int64 strange;
+  if (hf_query_int(ledger->db, err, 0, &strange,
+                   "SELECT count(*) FROM \"%w\".sqlite_schema"
+                   " WHERE tbl_name IN ('%q_entry', '%q_config', '%q_direct')"
+                   "   AND type NOT IN ('table', 'index', 'view', 'trigger')",
+                   ledger->schema, ledger->name, ledger->name,
+                   ledger->name) == SQLITE_OK &&
+      strange > 0) {
+    verify_add(queue, err, "config_altered", 0,
+               "sqlite_schema has a row of %s_entry of no known type",
+               ledger->name);
+  }
+  return err->rc;
+}
+
 int verify_structure(HfLedger *ledger, VerifyQueue *queue,
                      unsigned char *genesis, HfError *err) {
   LedgerConfig config;
@@ -118,6 +135,7 @@ int verify_structure(HfLedger *ledger, VerifyQueue *queue,
   if (err->rc == SQLITE_OK && ledger_objects_make(ledger, ledger->name, &config,
                                                   &objects, err) == SQLITE_OK) {
     memcpy(genesis, config.genesis, HF_SHA256_SIZE);
+    structure_check_types(ledger, queue, err);
     for (i = 0; i < objects.count && err->rc == SQLITE_OK; i++) {
       if (objects.object[i].kind == LEDGER_INDEX) {
         structure_check_index(ledger, queue, &objects.object[i], err);

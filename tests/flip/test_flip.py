@@ -31,7 +31,9 @@ def content(connection):
         "SELECT n, seq FROM l_entry INDEXED BY sqlite_autoindex_l_entry_1"
         " ORDER BY n, seq",
         "SELECT key, value, typeof(value) FROM l_config",
-        "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name")]
+        # What an object is follows from its SQL; SQLite does not look at the
+        # other columns of this row.
+        "SELECT name, sql FROM sqlite_schema ORDER BY name")]
 
 
 def make(path):
