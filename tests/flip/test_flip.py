@@ -33,7 +33,8 @@ def content(connection):
         "SELECT key, value, typeof(value) FROM l_config",
         # What an object is follows from its SQL; SQLite does not look at the
         # other columns of this row.
-        "SELECT name, sql FROM sqlite_schema ORDER BY name")]
+        "SELECT CAST(name AS TEXT), CAST(sql AS TEXT) FROM sqlite_schema"
+        " ORDER BY 1")]
 
 
 def make(path):

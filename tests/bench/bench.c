@@ -1,0 +1,253 @@
+/*
+** Ratios of a ledger against plain SQLite and raw libcrypto, in one run.
+**
+**   bench LIBRARY FOLDER
+**
+** Each measure is a median over pairs, taken in turn, of processor time.
+** BENCH_ROWS (500000), BENCH_LARGE (5000000) and BENCH_PAIRS (5) scale it.
+*/
+#include <openssl/evp.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *library, *folder;
+static long rows = 500000, large = 5000000;
+static int pairs = 5;
+
+#define PLAIN \
+  "CREATE TABLE t(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, task TEXT " \
+  "NOT NULL, phase TEXT, evidence TEXT, hash BLOB NOT NULL) STRICT"
+#define LEDGER \
+  "CREATE VIRTUAL TABLE t USING ledger(task TEXT NOT NULL, phase TEXT, " \
+  "evidence TEXT)"
+#define EVIDENCE \
+  "{\"artifact\":\"build/log.txt\",\"sha256\":\"0123456789abcdef01234567\"}"
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void must(sqlite3 *db, int rc) {
+  if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW) return;
+  fprintf(stderr, "bench: %s\n", sqlite3_errmsg(db));
+  exit(1);
+}
+
+static void run(sqlite3 *db, const char *sql) {
+  must(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
+}
+
+static sqlite3 *open_file(const char *name, int fresh) {
+  char path[1000];
+  sqlite3 *db;
+  if (fresh) {
+    sqlite3_snprintf(sizeof(path), path, "%s/%s-wal", folder, name);
+    unlink(path);
+    sqlite3_snprintf(sizeof(path), path, "%s/%s-shm", folder, name);
+    unlink(path);
+  }
+  sqlite3_snprintf(sizeof(path), path, "%s/%s", folder, name);
+  if (fresh) unlink(path);
+  must(NULL, sqlite3_open(path, &db));
+  sqlite3_enable_load_extension(db, 1);
+  must(db, sqlite3_load_extension(db, library, NULL, NULL));
+  run(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL");
+  return db;
+}
+
+static sqlite3_stmt *insert(sqlite3 *db, int ledger) {
+  sqlite3_stmt *stmt;
+  must(db, sqlite3_prepare_v2(
+               db,
+               ledger ? "INSERT INTO t(at, task, phase, evidence) VALUES (?, "
+                        "?, 'IMPLEMENT', ?)"
+                      : "INSERT INTO t(at, task, phase, evidence, hash) VALUES "
+                        "(?, ?, 'IMPLEMENT', ?, ?)",
+               -1, &stmt, NULL));
+  return stmt;
+}
+
+static void append(sqlite3 *db, sqlite3_stmt *stmt, int ledger, long n) {
+  static long at = 1700000000000;
+  char task[32];
+  unsigned char hash[32];
+  int size = snprintf(task, sizeof(task), "task-%06ld", n % 1000);
+  sqlite3_bind_int64(stmt, 1, at++);
+  sqlite3_bind_text(stmt, 2, task, size, SQLITE_STATIC);
+  sqlite3_bind_text(stmt, 3, EVIDENCE, -1, SQLITE_STATIC);
+  if (!ledger) {
+    memset(hash, (int)n, sizeof(hash));
+    memcpy(hash, &n, sizeof(n));
+    sqlite3_bind_blob(stmt, 4, hash, sizeof(hash), SQLITE_STATIC);
+  }
+  must(db, sqlite3_step(stmt));
+  sqlite3_reset(stmt);
+}
+
+/* Seconds for n appends to a file, in one transaction or one each. */
+static double appends(sqlite3 *db, int ledger, long n, int bulk) {
+  sqlite3_stmt *stmt = insert(db, ledger);
+  double start = now();
+  long i;
+  if (bulk) run(db, "BEGIN");
+  for (i = 0; i < n; i++) append(db, stmt, ledger, i);
+  if (bulk) run(db, "COMMIT");
+  start = now() - start;
+  sqlite3_finalize(stmt);
+  return start;
+}
+
+static double fresh_appends(int ledger, long n, int bulk) {
+  sqlite3 *db = open_file(ledger ? "l.db" : "p.db", 1);
+  double seconds;
+  run(db, ledger ? LEDGER : PLAIN);
+  seconds = appends(db, ledger, n, bulk);
+  sqlite3_close(db);
+  return seconds;
+}
+
+static int compare(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static double median(double *value, int n) {
+  qsort(value, (size_t)n, sizeof(*value), compare);
+  return n % 2 ? value[n / 2] : (value[n / 2 - 1] + value[n / 2]) / 2;
+}
+
+static void report(const char *key, const char *words, double value,
+                   double goal, const char *unit) {
+  printf("%-52s %6.2f %-3s goal %5.2f  %s\n", words, value, unit, goal,
+         value <= goal ? "met" : "not met");
+  fprintf(stderr, "{\"measure\":\"%s\",\"value\":%.3f,\"goal\":%.2f}\n", key,
+          value, goal);
+}
+
+static void measure_appends(const char *key, const char *words, long n,
+                            int bulk, double goal) {
+  double ratio[100];
+  int i;
+  for (i = 0; i < pairs; i++) {
+    double plain = fresh_appends(0, n, bulk);
+    ratio[i] = fresh_appends(1, n, bulk) / plain;
+  }
+  report(key, words, median(ratio, pairs), goal, "x");
+}
+
+/* SHA-256 of messages of the sizes that verification hashes: a leaf and, on
+** average, one inner node an entry. */
+static double raw_sha256(long n, size_t leaf) {
+  EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  unsigned char data[1000] = {1}, hash[32];
+  unsigned int size;
+  double start = now();
+  long i;
+  for (i = 0; i < 2 * n; i++) {
+    EVP_DigestInit_ex2(context, md, NULL);
+    EVP_DigestUpdate(context, data, i % 2 ? leaf : 65);
+    EVP_DigestFinal_ex(context, hash, &size);
+    memcpy(data, hash, sizeof(hash));
+  }
+  start = now() - start;
+  EVP_MD_CTX_free(context);
+  EVP_MD_free(md);
+  return start;
+}
+
+static sqlite3_int64 query(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *stmt;
+  sqlite3_int64 value = 0;
+  must(db, sqlite3_prepare_v2(db, sql, -1, &stmt, NULL));
+  must(db, sqlite3_step(stmt));
+  value = sqlite3_column_int64(stmt, 0);
+  sqlite3_finalize(stmt);
+  return value;
+}
+
+static double timed(sqlite3 *db, const char *sql, sqlite3_int64 want) {
+  double start = now();
+  sqlite3_int64 value = query(db, sql);
+  if (want >= 0 && value != want) {
+    fprintf(stderr, "bench: %s gave %lld\n", sql, value);
+    exit(1);
+  }
+  return now() - start;
+}
+
+static void measure_verify(void) {
+  double ratio[100];
+  sqlite3 *db = open_file("l.db", 0);
+  size_t leaf = (size_t)query(
+      db, "SELECT 1 + length(ledger_leaf_data('t', 1000)) FROM t LIMIT 1");
+  int i;
+  for (i = 0; i < pairs; i++) {
+    double base =
+        timed(db,
+              "SELECT sum(length(at) + length(task) + length(phase) + "
+              "length(evidence) + length(hash)) FROM t_entry",
+              -1) +
+        raw_sha256(rows, leaf);
+    ratio[i] = timed(db, "SELECT count(*) FROM ledger_verify('t')", 0) / base;
+  }
+  sqlite3_close(db);
+  report("verify", "verify / (scan + raw SHA-256)", median(ratio, pairs), 1.5,
+         "x");
+}
+
+static void measure_large(void) {
+  double ratio[100], idle;
+  sqlite3 *small = open_file("small.db", 1), *big = open_file("big.db", 1);
+  sqlite3_int64 high = 0, used = 0;
+  int i;
+  run(small, LEDGER);
+  run(big, LEDGER);
+  appends(small, 1, large / 100, 1);
+  appends(big, 1, large, 1);
+  run(small, "PRAGMA wal_checkpoint(TRUNCATE)");
+  run(big, "PRAGMA wal_checkpoint(TRUNCATE)");
+  for (i = 0; i < pairs; i++) {
+    double base = appends(small, 1, 10000, 1);
+    ratio[i] = appends(big, 1, 10000, 1) / base;
+  }
+  report("append_large", "append at 5 M entries / at 50 k",
+         median(ratio, pairs), 1.1, "x");
+  sqlite3_close(small);
+  sqlite3_close(big);
+  big = open_file("big.db", 0);
+  query(big, "SELECT ledger_size('t')");
+  sqlite3_status64(SQLITE_STATUS_MEMORY_USED, &used, &high, 1);
+  idle = (double)used;
+  timed(big, "SELECT count(*) FROM ledger_verify('t')", 0);
+  sqlite3_status64(SQLITE_STATUS_MEMORY_USED, &used, &high, 0);
+  report("verify_memory", "memory of verifying them, above idle",
+         ((double)high - idle) / 1048576.0, 4.0, "MB");
+  sqlite3_close(big);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 3) return 2;
+  library = argv[1];
+  folder = argv[2];
+  if (getenv("BENCH_ROWS")) rows = atol(getenv("BENCH_ROWS"));
+  if (getenv("BENCH_LARGE")) large = atol(getenv("BENCH_LARGE"));
+  if (getenv("BENCH_PAIRS")) pairs = atoi(getenv("BENCH_PAIRS"));
+  if (pairs < 1 || pairs > 100) return 2;
+  printf("SQLite %s, %ld rows, %d pairs, WAL, synchronous NORMAL; processor "
+         "time\n",
+         sqlite3_libversion(), rows, pairs);
+  measure_appends("append_single", "append / INSERT, one a transaction",
+                  rows / 25, 0, 1.4);
+  measure_appends("append_bulk", "append / INSERT, in one transaction", rows, 1,
+                  2.0);
+  measure_verify();
+  measure_large();
+  return 0;
+}
