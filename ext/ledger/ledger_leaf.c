@@ -13,7 +13,8 @@
 #include "ledger/ledger.h"
 
 /* Room for what comes before the columns. */
-#define LEAF_HEAD (5 * HF_CANON_HEAD + sizeof(LEDGER_TAG) + HF_SHA256_SIZE)
+#define LEAF_HEAD \
+  ((size_t)5 * HF_CANON_HEAD + sizeof(LEDGER_TAG) + HF_SHA256_SIZE)
 
 /* What comes before the columns, in one piece; returns its size. */
 static size_t leaf_head(unsigned char *out, int columns, sqlite3_int64 seq,

@@ -27,15 +27,18 @@ static int pairs = 5;
 #define EVIDENCE \
   "{\"artifact\":\"build/log.txt\",\"sha256\":\"0123456789abcdef01234567\"}"
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+/* Processor time in seconds. */
+static double now(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+/* A number from the environment, or what is usual. */
+static long setting(const char *name, long usual) {
+  const char *text = getenv(name);
+  return text != NULL ? strtol(text, NULL, 10) : usual;
 }
 
 static void must(sqlite3 *db, int rc) {
   if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW) return;
-  fprintf(stderr, "bench: %s\n", sqlite3_errmsg(db));
+  (void)fprintf(stderr, "bench: %s\n", sqlite3_errmsg(db));
   exit(1);
 }
 
@@ -77,7 +80,9 @@ static void append(sqlite3 *db, sqlite3_stmt *stmt, int ledger, long n) {
   static long at = 1700000000000;
   char task[32];
   unsigned char hash[32];
-  int size = snprintf(task, sizeof(task), "task-%06ld", n % 1000);
+  int size;
+  sqlite3_snprintf(sizeof(task), task, "task-%06d", (int)(n % 1000));
+  size = (int)strlen(task);
   sqlite3_bind_int64(stmt, 1, at++);
   sqlite3_bind_text(stmt, 2, task, size, SQLITE_STATIC);
   sqlite3_bind_text(stmt, 3, EVIDENCE, -1, SQLITE_STATIC);
@@ -126,13 +131,13 @@ static void report(const char *key, const char *words, double value,
                    double goal, const char *unit) {
   printf("%-52s %6.2f %-3s goal %5.2f  %s\n", words, value, unit, goal,
          value <= goal ? "met" : "not met");
-  fprintf(stderr, "{\"measure\":\"%s\",\"value\":%.3f,\"goal\":%.2f}\n", key,
-          value, goal);
+  (void)fprintf(stderr, "{\"measure\":\"%s\",\"value\":%.3f,\"goal\":%.2f}\n",
+                key, value, goal);
 }
 
 static void measure_appends(const char *key, const char *words, long n,
                             int bulk, double goal) {
-  double ratio[100];
+  double ratio[100] = {0};
   int i;
   for (i = 0; i < pairs; i++) {
     double plain = fresh_appends(0, n, bulk);
@@ -146,7 +151,7 @@ static void measure_appends(const char *key, const char *words, long n,
 static double raw_sha256(long n, size_t leaf) {
   EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
   EVP_MD_CTX *context = EVP_MD_CTX_new();
-  unsigned char data[1000] = {1}, hash[32];
+  unsigned char data[1000] = {1}, hash[32] = {0};
   unsigned int size;
   double start = now();
   long i;
@@ -163,8 +168,8 @@ static double raw_sha256(long n, size_t leaf) {
 }
 
 static sqlite3_int64 query(sqlite3 *db, const char *sql) {
-  sqlite3_stmt *stmt;
-  sqlite3_int64 value = 0;
+  sqlite3_stmt *stmt = NULL;
+  sqlite3_int64 value;
   must(db, sqlite3_prepare_v2(db, sql, -1, &stmt, NULL));
   must(db, sqlite3_step(stmt));
   value = sqlite3_column_int64(stmt, 0);
@@ -174,16 +179,17 @@ static sqlite3_int64 query(sqlite3 *db, const char *sql) {
 
 static double timed(sqlite3 *db, const char *sql, sqlite3_int64 want) {
   double start = now();
-  sqlite3_int64 value = query(db, sql);
+  sqlite3_int64 value;
+  value = query(db, sql);
   if (want >= 0 && value != want) {
-    fprintf(stderr, "bench: %s gave %lld\n", sql, value);
+    (void)fprintf(stderr, "bench: %s gave %lld\n", sql, value);
     exit(1);
   }
   return now() - start;
 }
 
 static void measure_verify(void) {
-  double ratio[100];
+  double ratio[100] = {0};
   sqlite3 *db = open_file("l.db", 0);
   size_t leaf = (size_t)query(
       db, "SELECT 1 + length(ledger_leaf_data('t', 1000)) FROM t LIMIT 1");
@@ -203,7 +209,7 @@ static void measure_verify(void) {
 }
 
 static void measure_large(void) {
-  double ratio[100], idle;
+  double ratio[100] = {0}, idle;
   sqlite3 *small = open_file("small.db", 1), *big = open_file("big.db", 1);
   sqlite3_int64 high = 0, used = 0;
   int i;
@@ -236,9 +242,9 @@ int main(int argc, char **argv) {
   if (argc != 3) return 2;
   library = argv[1];
   folder = argv[2];
-  if (getenv("BENCH_ROWS")) rows = atol(getenv("BENCH_ROWS"));
-  if (getenv("BENCH_LARGE")) large = atol(getenv("BENCH_LARGE"));
-  if (getenv("BENCH_PAIRS")) pairs = atoi(getenv("BENCH_PAIRS"));
+  rows = setting("BENCH_ROWS", rows);
+  large = setting("BENCH_LARGE", large);
+  pairs = (int)setting("BENCH_PAIRS", pairs);
   if (pairs < 1 || pairs > 100) return 2;
   printf("SQLite %s, %ld rows, %d pairs, WAL, synchronous NORMAL; processor "
          "time\n",

@@ -168,7 +168,7 @@ static void install(void) {
   sqlite3_vfs_register(&fault_vfs, 1);
 }
 
-/* ---- operations ----------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------- */
 
 typedef struct Operation {
   const char *name;
@@ -275,10 +275,10 @@ static int prepare(const Operation *op, const char *journal) {
   sqlite3 *db;
   int rc;
   sqlite3_snprintf(sizeof(name), name, "%s-wal", path);
-  remove(name);
+  (void)remove(name);
   sqlite3_snprintf(sizeof(name), name, "%s-journal", path);
-  remove(name);
-  remove(path);
+  (void)remove(name);
+  (void)remove(path);
   db = connect();
   sqlite3_snprintf(sizeof(name), name, "PRAGMA journal_mode=%s", journal);
   sqlite3_exec(db, name, NULL, NULL, NULL);
@@ -385,7 +385,7 @@ int main(int argc, char **argv) {
       long n = run(&operations[i], memory, forever);
       printf("%-22s %s %s: %ld points\n", operations[i].name, argv[3],
              forever ? "from then on" : "once", n);
-      fflush(stdout);
+      (void)fflush(stdout);
       points += n;
     }
   }
