@@ -81,7 +81,8 @@ class Database:
             "SELECT name FROM sqlite_schema WHERE type = 'table'"
             " AND name NOT LIKE 'other_%' AND rootpage > 0 ORDER BY name")]
         return {table: list(self.connection.cursor().execute(
-            f'SELECT * FROM "{table}"')) for table in tables}
+            'SELECT * FROM "' + table.replace('"', '""') + '"'))
+            for table in tables}
 
     def verify(self, name="l"):
         return self.run("SELECT finding, seq FROM ledger_verify(?)", (name,))
