@@ -7,7 +7,8 @@
 **   ledger_leaf.c       the bytes of an entry and their hash
 **   ledger_store.c      the head, the frontier and the nodes in the file
 **   ledger_append.c     the append
-**   ledger_query.c      SELECT: constraint push-down and cursors
+**   ledger_query.c      SELECT: constraint push-down
+**   ledger_cursor.c     SELECT: cursors
 **   ledger_table.c      the virtual table itself
 **   ledger_verify.c     every check there is, as a stream of findings
 **   ledger_report.c     ledger_verify (table-valued) and ledger_report
@@ -82,8 +83,10 @@ typedef struct HfLedger {
   char *schema; /* database it lives in */
   char *name;
   LedgerDef def;
-  sqlite3_int64 id; /* ledger_id(), or -1 until the first append */
-  sqlite3_vfs *vfs; /* the clock */
+  sqlite3_int64 id;  /* ledger_id(), or -1 until the first append */
+  sqlite3_vfs *vfs;  /* the clock */
+  sqlite3_int64 now; /* what it last said, INT64_MIN at first: a given time
+                     ** before that needs no look at it */
   HfStmts stmts;
 
   /* SQL texts that are used often (ledger_store.c) */
@@ -225,7 +228,10 @@ typedef struct LedgerPin {
 int ledger_pin(HfConn *conn, const char *text, LedgerPin *pin, HfError *err);
 void ledger_unpin(LedgerPin *pin);
 
-/* ---- SELECT (ledger_query.c) --------------------------------------------- */
+/* ---- SELECT (ledger_query.c, ledger_cursor.c) ---------------------------- */
+
+#define ledger_is_number(type) \
+  ((type) == SQLITE_INTEGER || (type) == SQLITE_FLOAT)
 
 int ledger_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info);
 int ledger_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out);

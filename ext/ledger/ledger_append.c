@@ -49,8 +49,10 @@ static int append_check_at(HfLedger *ledger, sqlite3_value *value,
                    ledger->name);
   }
   *at = sqlite3_value_int64(value);
+  if (given && *at <= ledger->now && *at >= ledger->head_at) return SQLITE_OK;
   if (!given || !ledger->def.clock_caller) {
     if (hf_clock_now(ledger->vfs, &now, err) != SQLITE_OK) return err->rc;
+    ledger->now = now;
   }
   if (!given) {
     *at = now > ledger->head_at ? now : ledger->head_at;

@@ -1,5 +1,5 @@
 /*
-** SELECT from a ledger.
+** SELECT from a ledger: the plan.  Cursors are in ledger_cursor.c.
 **
 ** xBestIndex writes the SELECT on the entry table that answers the query, with
 ** its WHERE, ORDER BY and LIMIT, as idxStr: EXPLAIN QUERY PLAN of the outer
@@ -9,6 +9,9 @@
 **   x  compared with a column in a way that is exact for every value
 **   t  compared with a column that may hold text: not exact for a number,
 **      because SQLite might have converted the column's text to a number
+**   i  the values of an IN for such a column, all at once: one by one SQLite
+**      would forget which affinity the comparison has
+**   n  of IS NULL or NOT NULL: nothing to bind
 **   l  the LIMIT, o the OFFSET
 **   -  there are none
 **
@@ -16,19 +19,9 @@
 ** and ORDER BY.  SQLite checks every constraint once more.  So whenever an
 ** argument does not suit, the conditions are simply left away.
 */
-#include <assert.h>
 #include <string.h>
 
 #include "ledger/ledger.h"
-
-typedef struct LedgerCursor {
-  sqlite3_vtab_cursor base; /* must be first */
-  HfStmt stmt;              /* SELECT on the entry table; NULL before xFilter */
-  int eof;
-  short at[LEDGER_MAX_COLUMNS + 4]; /* result column of each column */
-} LedgerCursor;
-
-/* ---- planning ------------------------------------------------------------ */
 
 /* The SQL of column i, or NULL for one that is computed. */
 static const char *query_column(const HfLedger *ledger, int i, char **owned) {
@@ -86,7 +79,10 @@ static void query_estimate(const HfLedger *ledger, QueryPlan *plan, int column,
           : NULL;
   int equal = op == SQLITE_INDEX_CONSTRAINT_EQ;
   int seq = column <= LEDGER_COL_SEQ;
-  if (equal && (seq || (c != NULL && c->unique))) plan->unique = 1;
+  /* A number equals several texts: '5', '05', '5.0'. */
+  if (equal && (seq || (c != NULL && c->unique && ledger_is_number(c->kind)))) {
+    plan->unique = 1;
+  }
   if (seq || (c != NULL && (c->unique || c->indexed))) {
     plan->by_index = 1;
     if (!equal && op != SQLITE_INDEX_CONSTRAINT_IS) plan->range |= !seq;
@@ -94,6 +90,27 @@ static void query_estimate(const HfLedger *ledger, QueryPlan *plan, int column,
   } else {
     plan->rows *= 0.9;
   }
+}
+
+/* Argument plan->args is for constraint i, on a column of that kind. */
+static void query_condition(sqlite3_index_info *info, int i, int kind,
+                            const char *column, QueryPlan *plan) {
+  int op = info->aConstraint[i].op;
+  int text = kind == SQLITE_TEXT || kind == 0;
+  const char *letter = text ? "t" : "x";
+  sqlite3_str_appendf(plan->where, "%s%s ",
+                      plan->args > 1 ? " AND " : " WHERE ", column);
+  if (op == SQLITE_INDEX_CONSTRAINT_ISNULL ||
+      op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) {
+    sqlite3_str_appendall(plan->where, query_operator(op));
+    letter = "n";
+  } else if (text && sqlite3_vtab_in(info, i, 1)) {
+    sqlite3_str_appendf(plan->where, "IN (?%d)", plan->args);
+    letter = "i";
+  } else {
+    sqlite3_str_appendf(plan->where, "%s ?%d", query_operator(op), plan->args);
+  }
+  sqlite3_str_appendall(plan->letters, letter);
 }
 
 static void query_constraint(const HfLedger *ledger, sqlite3_index_info *info,
@@ -120,17 +137,14 @@ static void query_constraint(const HfLedger *ledger, sqlite3_index_info *info,
       term->iColumn < ledger_col_prev(ledger)) {
     kind = ledger->def.column[term->iColumn - LEDGER_COL_FIRST].kind;
   }
-  sqlite3_str_appendf(plan->where, "%s%s %s", plan->args ? " AND " : " WHERE ",
-                      column, op);
-  info->aConstraintUsage[i].argvIndex = ++plan->args;
-  if (term->op != SQLITE_INDEX_CONSTRAINT_ISNULL &&
-      term->op != SQLITE_INDEX_CONSTRAINT_ISNOTNULL) {
-    sqlite3_str_appendf(plan->where, " ?%d", plan->args);
-    sqlite3_str_appendall(plan->letters,
-                          kind == SQLITE_TEXT || kind == 0 ? "t" : "x");
-  } else {
-    sqlite3_str_appendall(plan->letters, "x");
+  /* A comparison of rows, (at, seq) > (?, ?), comes as >= of its first members:
+  ** what a LIMIT would count is not what the query lets through. */
+  if (term->op == SQLITE_INDEX_CONSTRAINT_GE ||
+      term->op == SQLITE_INDEX_CONSTRAINT_LE) {
+    *all = 0;
   }
+  info->aConstraintUsage[i].argvIndex = ++plan->args;
+  query_condition(info, i, kind, column, plan);
   query_estimate(ledger, plan, term->iColumn, term->op);
   sqlite3_free(owned);
 }
@@ -245,186 +259,4 @@ int ledger_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   query_cost(info, &plan);
   for (i = 0; i < 4; i++) sqlite3_free(text[i]);
   return hf_error_to_vtab(&err, vtab);
-}
-
-/* ---- cursors ------------------------------------------------------------- */
-
-int ledger_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
-  LedgerCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
-  (void)vtab;
-  if (cursor == NULL) return SQLITE_NOMEM;
-  memset(cursor, 0, sizeof(*cursor));
-  *out = &cursor->base;
-  return SQLITE_OK;
-}
-
-int ledger_close(sqlite3_vtab_cursor *base) {
-  LedgerCursor *cursor = (LedgerCursor *)base;
-  HfLedger *ledger = (HfLedger *)base->pVtab;
-  hf_stmt_give(&ledger->stmts, &cursor->stmt);
-  sqlite3_free(cursor);
-  return SQLITE_OK;
-}
-
-/* Are the inner conditions exact for these arguments? */
-static int query_exact(const char *letters, int argc, sqlite3_value **argv) {
-  int i;
-  for (i = 0; i < argc; i++) {
-    int type = sqlite3_value_type(argv[i]);
-    switch (letters[i]) {
-      case 't':
-        if (type == SQLITE_INTEGER || type == SQLITE_FLOAT) return 0;
-        break;
-      case 'l':
-      case 'o':
-        if (type != SQLITE_INTEGER) return 0;
-        break;
-      default:
-        break;
-    }
-  }
-  return 1;
-}
-
-/* Bind the arguments: limit and offset make one number of rows. */
-static void query_bind(sqlite3_stmt *stmt, const char *letters, int argc,
-                       sqlite3_value **argv) {
-  int i;
-  for (i = 0; i < argc; i++) {
-    if (letters[i] == 'l') {
-      sqlite3_int64 limit = sqlite3_value_int64(argv[i]);
-      sqlite3_int64 skip = i + 1 < argc ? sqlite3_value_int64(argv[i + 1]) : 0;
-      if (skip < 0) skip = 0;
-      if (limit > INT64_MAX - skip) limit = INT64_MAX - skip;
-      sqlite3_bind_int64(stmt, i + 1, limit < 0 ? -1 : limit + skip);
-    } else if (letters[i] != 'o') {
-      sqlite3_bind_value(stmt, i + 1, argv[i]);
-    }
-  }
-}
-
-/* The parts of idxStr. */
-typedef struct QueryText {
-  const char *sql;
-  int where, where_size; /* offset and length of the conditions */
-  int order_size;        /* the ORDER BY follows them */
-  const char *letters;
-  sqlite3_uint64 used;
-} QueryText;
-
-static sqlite3_uint64 query_hex(const char **z) {
-  sqlite3_uint64 value = 0;
-  while (**z == ' ') (*z)++;
-  for (; (**z >= '0' && **z <= '9') || (**z >= 'a' && **z <= 'f'); (*z)++) {
-    value = value << 4 | (unsigned)(**z <= '9' ? **z - '0' : **z - 'a' + 10);
-  }
-  return value;
-}
-
-static void query_parse(QueryText *query, const char *sql, int where) {
-  const char *z = sql + strlen(sql);
-  /* Nothing in the comment contains a star. */
-  do z--;
-  while (!(z[0] == '/' && z[1] == '*'));
-  query->sql = sql;
-  query->where = where;
-  query->letters = z + 2;
-  z = strchr(query->letters, ' ');
-  query->used = query_hex(&z);
-  query->where_size = (int)query_hex(&z);
-  query->order_size = (int)query_hex(&z);
-}
-
-/* Where in the inner result each column of the table is. */
-static void query_map(LedgerCursor *cursor, const HfLedger *ledger,
-                      sqlite3_uint64 used) {
-  int i, n = 0;
-  cursor->at[LEDGER_COL_SEQ] = 0;
-  for (i = LEDGER_COL_AT; i <= ledger_col_hash(ledger); i++) {
-    cursor->at[i] = (short)(used >> (i < 63 ? i : 63) & 1 ? ++n : -1);
-  }
-}
-
-static int query_advance(LedgerCursor *cursor, HfError *err) {
-  HfLedger *ledger = (HfLedger *)cursor->base.pVtab;
-  int rc = sqlite3_step(cursor->stmt.p);
-  cursor->eof = rc != SQLITE_ROW;
-  if (rc == SQLITE_ROW) return SQLITE_OK;
-  if (rc != SQLITE_DONE) hf_fail_db(err, ledger->db);
-  /* At the end at once, not at xClose: a reader that is not reset holds up
-  ** COMMIT and VACUUM. */
-  hf_stmt_give(&ledger->stmts, &cursor->stmt);
-  return err->rc;
-}
-
-int ledger_filter(sqlite3_vtab_cursor *base, int idx_num, const char *idx_str,
-                  int argc, sqlite3_value **argv) {
-  LedgerCursor *cursor = (LedgerCursor *)base;
-  HfLedger *ledger = (HfLedger *)base->pVtab;
-  HfError err = {SQLITE_OK, NULL};
-  QueryText query;
-  int exact;
-  cursor->eof = 1;
-  hf_stmt_give(&ledger->stmts, &cursor->stmt);
-  query_parse(&query, idx_str, idx_num);
-  query_map(cursor, ledger, query.used);
-  exact = query_exact(query.letters, argc, argv);
-  if (exact) {
-    ledger_take(ledger, idx_str, &cursor->stmt, &err);
-  } else {
-    char *sql =
-        sqlite3_mprintf("%.*s%.*s", query.where, query.sql, query.order_size,
-                        query.sql + query.where + query.where_size);
-    if (sql == NULL) {
-      hf_fail(&err, SQLITE_NOMEM, NULL);
-    } else {
-      ledger_take(ledger, sql, &cursor->stmt, &err);
-    }
-    sqlite3_free(sql);
-  }
-  if (err.rc == SQLITE_OK) {
-    if (exact) query_bind(cursor->stmt.p, query.letters, argc, argv);
-    query_advance(cursor, &err);
-  }
-  return hf_error_to_vtab(&err, base->pVtab);
-}
-
-int ledger_next(sqlite3_vtab_cursor *base) {
-  HfError err = {SQLITE_OK, NULL};
-  query_advance((LedgerCursor *)base, &err);
-  return hf_error_to_vtab(&err, base->pVtab);
-}
-
-int ledger_eof(sqlite3_vtab_cursor *base) {
-  return ((LedgerCursor *)base)->eof;
-}
-
-/* prev_hash of entry 1 is the genesis, which is no entry's hash. */
-static int query_genesis(HfLedger *ledger, sqlite3_context *context) {
-  HfError err = {SQLITE_OK, NULL};
-  LedgerConfig config;
-  if (ledger_config_read(ledger, &config, &err) == SQLITE_OK) {
-    sqlite3_result_blob(context, config.genesis, HF_SHA256_SIZE,
-                        SQLITE_TRANSIENT);
-  }
-  ledger_config_clear(&config);
-  return hf_error_to_vtab(&err, &ledger->base);
-}
-
-int ledger_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i) {
-  LedgerCursor *cursor = (LedgerCursor *)base;
-  HfLedger *ledger = (HfLedger *)base->pVtab;
-  int at = cursor->at[i];
-  if (at < 0) return SQLITE_OK; /* not used, says colUsed: NULL */
-  if (i == ledger_col_prev(ledger) &&
-      sqlite3_column_int64(cursor->stmt.p, 0) == 1) {
-    return query_genesis(ledger, context);
-  }
-  sqlite3_result_value(context, sqlite3_column_value(cursor->stmt.p, at));
-  return SQLITE_OK;
-}
-
-int ledger_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
-  *rowid = sqlite3_column_int64(((LedgerCursor *)base)->stmt.p, 0);
-  return SQLITE_OK;
 }

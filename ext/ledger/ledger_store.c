@@ -215,15 +215,17 @@ static int store_head_row(HfLedger *ledger, sqlite3_stmt *row, int *complete,
                           HfError *err) {
   HfFrontier *frontier = &ledger->frontier;
   sqlite3_int64 seq = sqlite3_column_int64(row, 0);
+  sqlite3_value *at = sqlite3_column_value(row, 1);
+  sqlite3_value *hash = sqlite3_column_value(row, 2);
   const unsigned char *node;
   int completed, size;
-  if (seq < 1 || sqlite3_column_type(row, 1) != SQLITE_INTEGER ||
-      sqlite3_column_type(row, 2) != SQLITE_BLOB ||
-      sqlite3_column_bytes(row, 2) != HF_SHA256_SIZE) {
+  if (seq < 1 || sqlite3_value_type(at) != SQLITE_INTEGER ||
+      sqlite3_value_type(hash) != SQLITE_BLOB ||
+      sqlite3_value_bytes(hash) != HF_SHA256_SIZE) {
     return store_damaged(ledger, seq, err);
   }
-  ledger->head_at = sqlite3_column_int64(row, 1);
-  memcpy(ledger->head_hash, sqlite3_column_blob(row, 2), HF_SHA256_SIZE);
+  ledger->head_at = sqlite3_value_int64(at);
+  memcpy(ledger->head_hash, sqlite3_value_blob(hash), HF_SHA256_SIZE);
   frontier->size = (uint64_t)seq;
   completed = hf_merkle_completed(frontier->size);
   node = sqlite3_column_blob(row, 3);

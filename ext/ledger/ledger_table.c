@@ -43,6 +43,7 @@ static int table_make(HfConn *conn, int argc, const char *const *argv,
   ledger->db = conn->db;
   ledger->conn = hf_conn_ref(conn);
   ledger->id = -1;
+  ledger->now = INT64_MIN;
   ledger->schema = sqlite3_mprintf("%s", argv[1]);
   ledger->name = sqlite3_mprintf("%s", argv[2]);
   if (ledger->schema == NULL || ledger->name == NULL) {

@@ -164,17 +164,19 @@ static void verify_hash(LedgerVerify *v, VerifyEntry *entry, sqlite3_int64 at,
 }
 
 /* Compare the entry's nodes with their children as they are stored. */
-static void verify_nodes(LedgerVerify *v, VerifyEntry *entry, HfError *err) {
-  const unsigned char *node = sqlite3_column_blob(v->scan.p, 3);
+static void verify_nodes(LedgerVerify *v, VerifyEntry *entry,
+                         sqlite3_value *stored, HfError *err) {
+  int type = sqlite3_value_type(stored);
+  const unsigned char *node = sqlite3_value_blob(stored);
   int completed = hf_merkle_completed((uint64_t)entry->seq);
-  int size = sqlite3_column_bytes(v->scan.p, 3);
+  int size = sqlite3_value_bytes(stored);
   int level, wrong = -1;
-  if (sqlite3_column_type(v->scan.p, 3) == SQLITE_NULL) {
+  if (type == SQLITE_NULL) {
     entry->node_open = completed > 0;
     return;
   }
-  if (sqlite3_column_type(v->scan.p, 3) != SQLITE_BLOB ||
-      size != completed * HF_SHA256_SIZE || completed == 0) {
+  if (type != SQLITE_BLOB || size != completed * HF_SHA256_SIZE ||
+      completed == 0) {
     verify_add(&v->queue, err, "node_altered", entry->seq,
                "its node has %d bytes, not %d", size,
                completed * HF_SHA256_SIZE);
@@ -220,17 +222,24 @@ static int verify_stranger(LedgerVerify *v, sqlite3_int64 seq, HfError *err) {
   return 1;
 }
 
+/* The columns of sql_scan. */
+enum { SCAN_SEQ, SCAN_AT, SCAN_HASH, SCAN_NODE, SCAN_FIRST };
+
 static void verify_row(LedgerVerify *v, HfError *err) {
-  sqlite3_stmt *row = v->scan.p;
-  sqlite3_value *value[LEDGER_MAX_COLUMNS];
+  /* Each sqlite3_column_…() takes the connection's mutex; these do it once a
+  ** column. */
+  sqlite3_value *row[SCAN_FIRST + LEDGER_MAX_COLUMNS];
+  sqlite3_value **value = row + SCAN_FIRST;
   VerifyEntry entry;
-  sqlite3_int64 at = sqlite3_column_int64(row, 1);
-  int columns = v->ledger->def.columns;
+  sqlite3_int64 at;
+  int columns = SCAN_FIRST + v->ledger->def.columns;
   int i;
+  assert(columns >= SCAN_FIRST);
+  for (i = 0; i < columns; i++) row[i] = sqlite3_column_value(v->scan.p, i);
   memset(&entry, 0, sizeof(entry));
-  entry.seq = sqlite3_column_int64(row, 0);
+  entry.seq = sqlite3_value_int64(row[SCAN_SEQ]);
+  at = sqlite3_value_int64(row[SCAN_AT]);
   v->totals.entries++;
-  for (i = 0; i < columns; i++) value[i] = sqlite3_column_value(row, i + 4);
   verify_indexes_row(&v->indexes, entry.seq, value);
   if (verify_stranger(v, entry.seq, err)) return;
   if (entry.seq != v->last.seq + 1) verify_gap(v, entry.seq, err);
@@ -238,9 +247,9 @@ static void verify_row(LedgerVerify *v, HfError *err) {
     verify_add(&v->queue, err, "node_altered", v->last.seq,
                "its node is missing");
   }
-  if (sqlite3_column_type(row, 1) != SQLITE_INTEGER ||
-      sqlite3_column_type(row, 2) != SQLITE_BLOB ||
-      sqlite3_column_bytes(row, 2) != HF_SHA256_SIZE) {
+  if (sqlite3_value_type(row[SCAN_AT]) != SQLITE_INTEGER ||
+      sqlite3_value_type(row[SCAN_HASH]) != SQLITE_BLOB ||
+      sqlite3_value_bytes(row[SCAN_HASH]) != HF_SHA256_SIZE) {
     verify_resolve(v, 0, err);
     verify_add(&v->queue, err, "entry_altered", entry.seq,
                "its time or its hash is not of the right type or length");
@@ -248,14 +257,14 @@ static void verify_row(LedgerVerify *v, HfError *err) {
     v->last_known = 0;
     return;
   }
-  memcpy(entry.stored, sqlite3_column_blob(row, 2), HF_SHA256_SIZE);
+  memcpy(entry.stored, sqlite3_value_blob(row[SCAN_HASH]), HF_SHA256_SIZE);
   if (at < v->last_at) {
     verify_add(&v->queue, err, "time_reversed", entry.seq,
                "its time %lld is earlier than the previous entry's %lld", at,
                v->last_at);
   }
   verify_hash(v, &entry, at, value, err);
-  verify_nodes(v, &entry, err);
+  verify_nodes(v, &entry, row[SCAN_NODE], err);
   memcpy(v->root[0], entry.stored, HF_SHA256_SIZE);
   v->root_end[0] = entry.seq;
   v->last = entry;
