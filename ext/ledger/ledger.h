@@ -98,8 +98,11 @@ typedef struct HfLedger {
   char *sql_scan;     /* seq, at, hash, node and the columns of all, in order */
 
   /* The end of the chain, valid within one write transaction and as long as
-  ** nothing else wrote to the entry table. */
+  ** nothing else wrote to the entry table; and kept for the next transaction,
+  ** if the file's data version is then still the same. */
   int head_valid;
+  int head_kept;
+  unsigned head_version;
   unsigned head_generation; /* conn->generation when it was read */
   unsigned head_loads;      /* grows when it is read from the file */
   sqlite3_int64 head_at;

@@ -151,6 +151,7 @@ static int table_rename(sqlite3_vtab *vtab, const char *to) {
   HfError err = {SQLITE_OK, NULL};
   hf_stmts_clear(&ledger->stmts);
   ledger->head_valid = 0;
+  ledger->head_kept = 0;
   ledger_objects_rename(ledger, to, &err);
   return hf_error_to_vtab(&err, vtab);
 }
@@ -186,22 +187,49 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
   return hf_error_to_vtab(&err, vtab);
 }
 
-/* The head that is kept in memory follows the transaction. */
+/* The head that is kept in memory follows the transaction.  It outlives a
+** commit for as long as the file's data version stays the same: every commit,
+** of any connection, changes that. */
+
+static unsigned table_data_version(const HfLedger *ledger) {
+  unsigned version = 0;
+  sqlite3_file_control(ledger->db, ledger->schema, SQLITE_FCNTL_DATA_VERSION,
+                       &version);
+  return version;
+}
 
 static int table_begin(sqlite3_vtab *vtab) {
-  ((HfLedger *)vtab)->head_valid = 0;
-  hf_stmts_begin_transaction(&((HfLedger *)vtab)->stmts);
+  HfLedger *ledger = (HfLedger *)vtab;
+  ledger->head_valid =
+      ledger->head_kept && ledger->head_version == table_data_version(ledger);
+  ledger->head_kept = 0;
+  hf_stmts_begin_transaction(&ledger->stmts);
   return SQLITE_OK;
 }
 
 static int table_sync(sqlite3_vtab *vtab) {
-  (void)vtab;
+  HfLedger *ledger = (HfLedger *)vtab;
+  ledger->head_version = table_data_version(ledger);
   return SQLITE_OK;
 }
 
-static int table_end(sqlite3_vtab *vtab) {
-  ((HfLedger *)vtab)->head_valid = 0;
-  hf_stmts_end_transaction(&((HfLedger *)vtab)->stmts);
+static int table_commit(sqlite3_vtab *vtab) {
+  HfLedger *ledger = (HfLedger *)vtab;
+  unsigned version = table_data_version(ledger);
+  /* Another step between means another commit, of a connection that shares
+  ** the cache. */
+  ledger->head_kept = ledger->head_valid && version == ledger->head_version + 1;
+  ledger->head_version = version;
+  ledger->head_valid = 0;
+  hf_stmts_end_transaction(&ledger->stmts);
+  return SQLITE_OK;
+}
+
+static int table_rollback(sqlite3_vtab *vtab) {
+  HfLedger *ledger = (HfLedger *)vtab;
+  ledger->head_valid = 0;
+  ledger->head_kept = 0;
+  hf_stmts_end_transaction(&ledger->stmts);
   return SQLITE_OK;
 }
 
@@ -271,8 +299,8 @@ int ledger_table_register(HfConn *conn) {
       .xUpdate = table_update,
       .xBegin = table_begin,
       .xSync = table_sync,
-      .xCommit = table_end,
-      .xRollback = table_end,
+      .xCommit = table_commit,
+      .xRollback = table_rollback,
       .xRename = table_rename,
       .xSavepoint = table_savepoint,
       .xRelease = table_savepoint,
