@@ -77,15 +77,19 @@ static int doctor_schema(HfConn *conn, const char *schema, HfFindings *list,
                          HfError *err) {
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
-  /* The pattern finds more than ledgers; the module's name decides. */
+  /* The module's name however it is spaced and quoted. */
   if (hf_prepare(conn->db, &stmt, err,
-                 "SELECT name FROM \"%w\".sqlite_schema"
+                 "WITH v(name, sql) AS (SELECT name,"
+                 " replace(replace(replace(replace(replace(replace(replace("
+                 "replace(sql, char(10), ' '), char(13), ' '), char(9), ' '),"
+                 " '(', ' '), '\"', ' '), '`', ' '), '[', ' '), ']', ' ')"
+                 "  FROM \"%w\".sqlite_schema"
                  " WHERE type = 'table' AND rootpage = 0"
-                 "   AND sql LIKE 'CREATE VIRTUAL TABLE%%'"
-                 "   AND replace(replace(replace(sql, char(10), ' '),"
-                 "               char(9), ' '), '(', ' ')"
-                 "       LIKE '%% USING ledger %%'"
-                 " ORDER BY name",
+                 "   AND sql LIKE 'CREATE VIRTUAL TABLE%%')"
+                 "SELECT name FROM v"
+                 " WHERE replace(replace(replace(sql || ' ', '    ', ' '),"
+                 "               '  ', ' '), '  ', ' ')"
+                 "       LIKE '%% USING ledger %%' ORDER BY name",
                  schema) != SQLITE_OK) {
     return err->rc;
   }

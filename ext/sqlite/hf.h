@@ -28,8 +28,12 @@ SQLITE_EXTENSION_INIT3
 #define HOLDFAST_VERSION "0.1.0"
 #define HOLDFAST_MIN_SQLITE 3038000
 
-/* Flags a function is registered with: see DESIGN's "Nothing by surprise". */
+/* Flags a function is registered with.  It is pure; or looks up what a policy
+** trigger may need, and gives away no content; or reads the database; or
+** changes it, which no view and no trigger of a file must do behind the back
+** of whoever opens it. */
 #define HF_PURE (SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS)
+#define HF_LOOKUP (SQLITE_UTF8 | SQLITE_INNOCUOUS)
 #define HF_READS SQLITE_UTF8
 #define HF_CHANGES (SQLITE_UTF8 | SQLITE_DIRECTONLY)
 

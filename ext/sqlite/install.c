@@ -161,6 +161,12 @@ static int install_run(HfConn *conn, const HfEmbeddedSql *file,
 
 /* ---- areas --------------------------------------------------------------- */
 
+/* Areas of functions and modules alone: there is nothing to install. */
+static int install_is_bare(const char *area) {
+  return sqlite3_stricmp(area, "attest") == 0 ||
+         sqlite3_stricmp(area, "ledger") == 0;
+}
+
 static const HfEmbeddedSql *install_find(const char *area) {
   const HfEmbeddedSql *file;
   for (file = hf_embedded_sql; file->area != NULL; file++) {
@@ -177,16 +183,54 @@ static int install_sha256(HfConn *conn, const void *data, size_t size,
   return err->rc;
 }
 
+/* A table as the base area's SQL defines it; object->name is the caller's. */
+static int install_base_table(const char *name, InstallObject *object,
+                              HfError *err) {
+  const HfEmbeddedSql *file = install_find(INSTALL_BASE);
+  size_t at = 0, size = 0;
+  memset(object, 0, sizeof(*object));
+  assert(file != NULL);
+  while (install_next(file->text + at, file->size - at, &size, err) ==
+             SQLITE_OK &&
+         size > 0) {
+    const char *sql = file->text + at;
+    if (install_object(sql, sql + size, object, err)) {
+      if (err->rc != SQLITE_OK || strcmp(object->name, name) == 0) break;
+      sqlite3_free(object->name);
+      object->name = NULL;
+    }
+    at += size;
+  }
+  return err->rc;
+}
+
+static int install_exists(HfConn *conn, const char *schema, const char *name,
+                          HfError *err) {
+  sqlite3_int64 exists = 0;
+  hf_query_int(conn->db, err, 0, &exists,
+               "SELECT 1 FROM \"%w\".sqlite_schema"
+               " WHERE name = %Q COLLATE NOCASE",
+               schema, name);
+  return exists && err->rc == SQLITE_OK;
+}
+
+/* See that a table of the base area is the one that its SQL makes. */
+static int install_check_base(HfConn *conn, const char *schema,
+                              const char *name, HfError *err) {
+  InstallObject object;
+  if (install_base_table(name, &object, err) == SQLITE_OK) {
+    install_compare(conn->db, INSTALL_BASE, schema, &object, err);
+  }
+  sqlite3_free(object.name);
+  return err->rc;
+}
+
 /* What holdfast_area records of an area; NULL when it is not there. */
 static int install_recorded(HfConn *conn, const char *area, char **sha256,
                             HfError *err) {
-  sqlite3_int64 exists;
   *sha256 = NULL;
-  if (hf_query_int(conn->db, err, 0, &exists,
-                   "SELECT 1 FROM main.sqlite_schema"
-                   " WHERE type = 'table' AND name = 'holdfast_area'") !=
-          SQLITE_OK ||
-      !exists) {
+  if (!install_exists(conn, "main", "holdfast_area", err) ||
+      install_check_base(conn, "main", "holdfast_area", err) != SQLITE_OK) {
     return err->rc;
   }
   return hf_query_text(conn->db, err, sha256,
@@ -201,10 +245,9 @@ static int install_area(HfConn *conn, const char *area, int *count,
   char hex[2 * HF_SHA256_SIZE + 1];
   sqlite3_int64 now;
   char *recorded;
+  if (file == NULL && install_is_bare(area)) return SQLITE_OK;
   if (file == NULL) {
-    return hf_fail(err, SQLITE_ERROR,
-                   "holdfast_install: there is no area '%s' with tables of its "
-                   "own",
+    return hf_fail(err, SQLITE_ERROR, "holdfast_install: there is no area '%s'",
                    area);
   }
   if (err->rc != SQLITE_OK ||
@@ -238,7 +281,7 @@ static int install_area(HfConn *conn, const char *area, int *count,
 **
 ** Names of areas as TEXT; none means all.  Installs them in main, with what
 ** they require, in one transaction.  Returns how many were not there before
-** (INTEGER).  Errors: an unknown area; an area installed by another version
+** (INTEGER); an area without tables of its own counts for none.  Errors: an unknown area; an area installed by another version
 ** with other SQL; a table of the same name that is another one; called inside
 ** a statement that writes.
 */
@@ -271,33 +314,11 @@ static void install_function(sqlite3_context *context, int argc,
 
 /* ---- manifest ------------------------------------------------------------ */
 
-/* The manifest as the base area's SQL defines it; its name is the caller's. */
-static int install_manifest(InstallObject *object, HfError *err) {
-  const HfEmbeddedSql *file = install_find(INSTALL_BASE);
-  size_t at = 0, size = 0;
-  memset(object, 0, sizeof(*object));
-  assert(file != NULL);
-  while (install_next(file->text + at, file->size - at, &size, err) ==
-             SQLITE_OK &&
-         size > 0) {
-    const char *sql = file->text + at;
-    if (install_object(sql, sql + size, object, err)) {
-      if (err->rc != SQLITE_OK || strcmp(object->name, "holdfast_guard") == 0) {
-        break;
-      }
-      sqlite3_free(object->name);
-      object->name = NULL;
-    }
-    at += size;
-  }
-  return err->rc;
-}
-
 /* Make the manifest in a schema where nothing was installed. */
 static int install_ensure_manifest(HfConn *conn, const char *schema,
                                    HfError *err) {
   InstallObject object;
-  if (install_manifest(&object, err) == SQLITE_OK) {
+  if (install_base_table("holdfast_guard", &object, err) == SQLITE_OK) {
     install_create(conn, INSTALL_BASE, schema, &object, err);
   }
   sqlite3_free(object.name);
@@ -331,13 +352,8 @@ int hf_guard_record(HfConn *conn, const char *schema, const char *name,
 
 int hf_guard_forget(HfConn *conn, const char *schema, const char *table,
                     HfError *err) {
-  sqlite3_int64 exists;
   if (err->rc != SQLITE_OK ||
-      hf_query_int(conn->db, err, 0, &exists,
-                   "SELECT 1 FROM \"%w\".sqlite_schema"
-                   " WHERE type = 'table' AND name = 'holdfast_guard'",
-                   schema) != SQLITE_OK ||
-      !exists) {
+      !install_exists(conn, schema, "holdfast_guard", err)) {
     return err->rc;
   }
   return hf_exec(conn->db, err,
@@ -347,22 +363,19 @@ int hf_guard_forget(HfConn *conn, const char *schema, const char *table,
 
 /* ---- the doctor's part --------------------------------------------------- */
 
-/* A manifest of another shape cannot be trusted, nor perhaps read. */
-static int install_check_manifest(HfConn *conn, const char *schema,
-                                  HfFindings *list, HfError *err) {
-  InstallObject object;
-  if (install_manifest(&object, err) == SQLITE_OK &&
-      install_compare(conn->db, INSTALL_BASE, schema, &object, err) ==
-          SQLITE_ERROR) {
-    hf_error_clear(err);
-    if (hf_findings_add(list, "config_altered", "holdfast_guard",
-                        "the manifest of guards in %s is not defined as it was "
-                        "made",
-                        schema) != SQLITE_OK) {
-      hf_fail(err, SQLITE_NOMEM, NULL);
-    }
+/* A table of another shape cannot be trusted, nor perhaps read.  *sound: it is
+** the one that was made. */
+static int install_check_table(HfConn *conn, const char *schema,
+                               const char *name, HfFindings *list, int *sound,
+                               HfError *err) {
+  *sound = install_check_base(conn, schema, name, err) == SQLITE_OK;
+  if (err->rc != SQLITE_ERROR) return err->rc;
+  hf_error_clear(err);
+  if (hf_findings_add(list, "config_altered", name,
+                      "the table %s in %s is not defined as it was made", name,
+                      schema) != SQLITE_OK) {
+    hf_fail(err, SQLITE_NOMEM, NULL);
   }
-  sqlite3_free(object.name);
   return err->rc;
 }
 
@@ -411,46 +424,60 @@ static int install_check_guards(HfConn *conn, const char *schema,
 /* Areas whose SQL is not this library's. */
 static int install_check_areas(HfConn *conn, HfFindings *list, HfError *err) {
   const HfEmbeddedSql *file;
+  int sound;
+  if (!install_exists(conn, "main", "holdfast_area", err) ||
+      install_check_table(conn, "main", "holdfast_area", list, &sound, err) !=
+          SQLITE_OK ||
+      !sound) {
+    return err->rc;
+  }
   for (file = hf_embedded_sql; file->area != NULL; file++) {
     char hex[2 * HF_SHA256_SIZE + 1];
     char *recorded;
-    if (install_recorded(conn, file->area, &recorded, err) != SQLITE_OK ||
-        install_sha256(conn, file->text, file->size, hex, err) != SQLITE_OK) {
-      return err->rc;
-    }
-    if (recorded != NULL && strcmp(recorded, hex) != 0 &&
+    install_recorded(conn, file->area, &recorded, err);
+    if (recorded != NULL &&
+        install_sha256(conn, file->text, file->size, hex, err) == SQLITE_OK &&
+        strcmp(recorded, hex) != 0 &&
         hf_findings_add(list, "area_differs", file->area,
                         "installed by another version of Holdfast") !=
             SQLITE_OK) {
       hf_fail(err, SQLITE_NOMEM, NULL);
     }
     sqlite3_free(recorded);
+    if (err->rc != SQLITE_OK) break;
+  }
+  return err->rc;
+}
+
+static int install_check_schema(HfConn *conn, const char *schema,
+                                HfFindings *list, HfError *err) {
+  int sound;
+  if (install_exists(conn, schema, "holdfast_guard", err) &&
+      install_check_table(conn, schema, "holdfast_guard", list, &sound, err) ==
+          SQLITE_OK &&
+      sound) {
+    install_check_guards(conn, schema, list, err);
   }
   return err->rc;
 }
 
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err) {
   sqlite3_stmt *schemas;
+  int rc = SQLITE_DONE;
   install_check_areas(conn, list, err);
   if (hf_prepare(conn->db, &schemas, err,
                  "SELECT name FROM pragma_database_list") != SQLITE_OK) {
     return err->rc;
   }
-  while (err->rc == SQLITE_OK && sqlite3_step(schemas) == SQLITE_ROW) {
+  while (err->rc == SQLITE_OK && (rc = sqlite3_step(schemas)) == SQLITE_ROW) {
     const char *schema = (const char *)sqlite3_column_text(schemas, 0);
-    sqlite3_int64 exists;
     if (schema == NULL) {
       hf_fail(err, SQLITE_NOMEM, NULL);
-    } else if (hf_query_int(conn->db, err, 0, &exists,
-                            "SELECT 1 FROM \"%w\".sqlite_schema"
-                            " WHERE type = 'table' AND name = "
-                            "'holdfast_guard'",
-                            schema) == SQLITE_OK &&
-               exists &&
-               install_check_manifest(conn, schema, list, err) == SQLITE_OK) {
-      install_check_guards(conn, schema, list, err);
+    } else {
+      install_check_schema(conn, schema, list, err);
     }
   }
+  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
   sqlite3_finalize(schemas);
   return err->rc;
 }

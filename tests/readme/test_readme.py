@@ -1,0 +1,170 @@
+"""README.md against what is there: the tour works when pasted, each name it
+gives exists, and each name there is is in it."""
+import os
+import pathlib
+import re
+import sqlite3
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LIBRARY = os.environ.get("HOLDFAST") or str(ROOT / "build" / "holdfast")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+INNOCUOUS, DIRECTONLY, DETERMINISTIC = 0x200000, 0x80000, 0x800
+PURE = DETERMINISTIC | INNOCUOUS
+
+# Every function, with its flags: what a hostile schema may call.
+FUNCTIONS = {
+    ("attest_canonical", -1): PURE,
+    ("attest_hash", -1): PURE,
+    ("attest_sha256", 1): PURE,
+    ("holdfast_debug", 0): 0,
+    ("holdfast_install", -1): DIRECTONLY,
+    ("holdfast_version", 0): PURE,
+    ("ledger_head", 1): INNOCUOUS,
+    ("ledger_leaf_data", 2): 0,
+    ("ledger_pending", 2): INNOCUOUS,
+    ("ledger_report", 1): 0,
+    ("ledger_root", 1): INNOCUOUS,
+    ("ledger_root", 2): INNOCUOUS,
+    ("ledger_size", 1): INNOCUOUS,
+    ("merkle_leaf_hash", 1): PURE,
+    ("merkle_node_hash", 2): PURE,
+    ("merkle_root", 1): PURE,
+}
+MODULES = {"ledger", "ledger_verify", "holdfast_check"}
+
+
+def registered(connection):
+    flags = INNOCUOUS | DIRECTONLY | DETERMINISTIC
+    functions = {(name, count): bits & flags for name, count, bits in
+                 connection.execute("SELECT name, narg, flags FROM"
+                                    " pragma_function_list")}
+    modules = {row[0] for row in connection.execute(
+        "SELECT name FROM pragma_module_list") if "pragma_" not in row[0]}
+    return functions, modules
+
+
+@pytest.fixture(scope="module", name="added")
+def added_by_loading():
+    connection = sqlite3.connect(":memory:")
+    before = registered(connection)
+    connection.enable_load_extension(True)
+    connection.load_extension(LIBRARY)
+    after = registered(connection)
+    connection.close()
+    return ({name: after[0][name] for name in after[0].keys() - before[0]},
+            after[1] - before[1])
+
+
+def test_functions_and_their_flags(added):
+    assert added[0] == FUNCTIONS
+
+
+def test_modules(added):
+    assert added[1] == MODULES
+
+
+def test_each_is_in_the_readme(added):
+    for name in {name for name, _ in added[0]} | added[1]:
+        assert re.search(rf"`{name}[(`]", README) or name == "ledger", name
+    assert "USING ledger(" in README
+
+
+def test_each_in_the_readme_exists(added):
+    known = {name for name, _ in added[0]} | added[1] | {"ledger"}
+    named = set(re.findall(
+        r"\b((?:attest|holdfast|ledger|merkle)_[a-z0-9_]+)\(", README))
+    assert named - known == set()
+
+
+def test_each_test_of_a_function(added):
+    """Each function is called by some test that is not this one."""
+    texts = "".join(path.read_text(encoding="utf-8")
+                    for path in ROOT.glob("tests/*/*.py")
+                    if path != pathlib.Path(__file__).resolve())
+    for name, _ in added[0]:
+        assert re.search(rf"\b{name}\b", texts), name
+
+
+def test_links():
+    anchors = {"#" + re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower())
+               .replace(" ", "-")
+               for line in README.splitlines() if line.startswith("#")}
+    for link in re.findall(r"\]\((#[^)]*)\)", README):
+        assert link in anchors, link
+
+
+# ---- the tour ---------------------------------------------------------------
+
+def statements(block):
+    """Statements of a block, each with the comment lines that follow it."""
+    found, statement = [], ""
+    for line in block.splitlines():
+        if line.startswith("-- ") and not statement.strip():
+            found[-1][1].append(line[3:])
+            continue
+        statement += line + "\n"
+        # A statement may have a comment behind its end.
+        code, _, note = statement.rstrip("\n").partition(";   --")
+        if sqlite3.complete_statement(code + ";" if note else code):
+            found.append((code + ";" if note else code, []))
+            statement = ""
+    assert not statement.strip(), statement
+    return found
+
+
+def blocks(section):
+    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+
+
+def shell(path, statement):
+    done = subprocess.run(
+        ["sqlite3", path, "-cmd", f".load {LIBRARY}"], input=statement,
+        capture_output=True, text=True, check=False)
+    error = re.sub(r"^(Runtime|Parse) error near line \d+: |^Error: ", "",
+                   re.sub(r" \(\d+\)$", "", done.stderr.strip()))
+    return done.stdout.splitlines(), error
+
+
+def test_the_tour(tmp_path):
+    """Each statement through the shell, in a process of its own, on a file."""
+    path, seen = str(tmp_path / "tour.db"), 0
+    for block in blocks("Five minutes"):
+        for statement, expected in statements(block):
+            rows, error = shell(path, statement)
+            if expected and expected[0].startswith("Error: "):
+                assert error == expected[0][len("Error: "):], statement
+                seen += 1
+            else:
+                assert error == "", (statement, error)
+            if expected and not expected[0].startswith("Error: "):
+                assert rows == expected, statement
+                seen += 1
+    assert seen >= 6
+
+
+def test_examples_of_the_reference(tmp_path):
+    """The other examples run, too, on what the tour left."""
+    path = str(tmp_path / "reference.db")
+    for block in blocks("Five minutes")[:2]:
+        for statement, _ in statements(block):
+            shell(path, statement)
+    shell(path, f"ATTACH '{tmp_path}/aux.db' AS aux")
+    ran = 0
+    for section in ("The ledger", "Hashing", "Areas, guards and the doctor",
+                    "What it protects against"):
+        for block in blocks(section):
+            if "[schema.]" in block:
+                continue
+            for statement, expected in statements(block):
+                statement = statement.replace("aux.", "main.")
+                rows, error = shell(path, statement)
+                assert error == "", (statement, error)
+                for line in expected:
+                    assert line in rows, (statement, rows)
+                ran += 1
+    assert ran >= 8
