@@ -229,3 +229,29 @@ def test_install_refuses_a_namesake(db):
     db.fails("CREATE VIRTUAL TABLE l USING ledger(a TEXT)",
              "holdfast_guard exists and is not")
     assert db.run("SELECT name FROM sqlite_schema WHERE name LIKE 'l%'") == []
+
+
+def test_integrity_check(ledger):
+    """SQLite asks virtual tables from 3.44 on."""
+    asks = tuple(map(int, apsw.sqlitelibversion().split("."))) >= (3, 44)
+    for pragma in ("integrity_check", "quick_check"):
+        assert ledger.run("PRAGMA " + pragma) == [("ok",)]
+    ledger.run("DROP TRIGGER l_entry_delete")
+    found = ("ledger l: guard_missing: l_entry_delete is missing; run"
+             " ledger_verify('l') to see all that is found")
+    for pragma in ("integrity_check", "quick_check", "integrity_check(l)"):
+        assert ledger.run("PRAGMA " + pragma) == [
+            (found,) if asks else ("ok",)]
+    ledger.run("CREATE TRIGGER \"l_entry_delete\" BEFORE DELETE ON"
+               " \"l_entry\"\nBEGIN\n  SELECT RAISE(ABORT, 'ledger l is"
+               " append-only');\nEND")
+    update = ledger.value("SELECT sql FROM sqlite_schema"
+                          " WHERE name = 'l_entry_update'")
+    ledger.run("DROP TRIGGER l_entry_update")
+    ledger.run("UPDATE l_entry SET n = 77 WHERE seq = 2")
+    ledger.run(update)
+    assert ledger.run("PRAGMA quick_check") == [("ok",)]
+    assert ledger.run("PRAGMA integrity_check") == [(
+        "ledger l: entry_altered 2: its content, or its hash, was changed:"
+        " they do not fit together; run ledger_verify('l') to see all that is"
+        " found",) if asks else ("ok",)]
