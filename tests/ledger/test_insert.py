@@ -130,6 +130,25 @@ def test_explicit_times(typed):
     assert typed.verify() == []
 
 
+def test_times_of_the_systems_clock(db):
+    """Also once the clock was read: a time before that needs no other look."""
+    db.run("CREATE VIRTUAL TABLE l USING ledger(a TEXT)")
+    db.run("INSERT INTO l(at) VALUES (1000), (2000), (2000)")
+    db.fails("INSERT INTO l(at) VALUES (1999)",
+             "at 1999 is earlier than the previous entry's 2000")
+    db.run("INSERT INTO l(a) VALUES ('now')")
+    now = db.value("SELECT at FROM l WHERE seq = 4")
+    for at in (2001, now - 1):
+        db.fails(f"INSERT INTO l(at) VALUES ({at})",
+                 f"at {at} is earlier than the previous entry's {now}")
+    db.run(f"INSERT INTO l(at) VALUES ({now}), ({now + 30000})")
+    db.fails(f"INSERT INTO l(at) VALUES ({now + 200000})",
+             f"at {now + 200000} is more than 60 s ahead of the clock (")
+    db.run("INSERT INTO l(a) VALUES ('behind')")
+    assert db.value("SELECT at FROM l WHERE seq = 7") == now + 30000
+    assert db.verify() == []
+
+
 @pytest.mark.parametrize("declared, value", [
     ("TEXT DEFAULT 'd'", "d"), ("TEXT NOT NULL DEFAULT 'd'", "d"),
     ("REAL DEFAULT 3", 3.0), ("ANY DEFAULT 3", 3),
