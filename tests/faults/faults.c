@@ -198,7 +198,8 @@ static const Operation operations[] = {
      "INSERT INTO l_entry(seq, at, a, n, hash) SELECT 4, at, 'd', 9, "
      "merkle_leaf_hash(attest_canonical('holdfast.entry.v1', 4, hash, at, "
      "'d', 9, NULL)) FROM l WHERE seq = 3;"
-     "INSERT INTO l(a, n) VALUES ('e', 10)",
+     "INSERT INTO l(a, n) VALUES ('e', 10);"
+     "INSERT INTO l(a, n) VALUES ('f', 11)",
      1},
     {"transaction", LEDGER SOME,
      "BEGIN; INSERT INTO l(a, n) VALUES ('d', 10); SAVEPOINT s;"
@@ -208,7 +209,9 @@ static const Operation operations[] = {
     {"query", LEDGER SOME,
      "SELECT *, prev_hash, hash FROM l WHERE a = 'b' ORDER BY seq DESC LIMIT "
      "1; SELECT * FROM l WHERE n IN (1, 3) ORDER BY a; SELECT * FROM l WHERE "
-     "a = 5; SELECT ledger_size('l'), ledger_head('l'), ledger_root('l', 2), "
+     "a = 5; SELECT * FROM l WHERE a IN ('a', 'c', 'd'); SELECT seq FROM l "
+     "WHERE x IN (SELECT n FROM l); SELECT ledger_size('l'), ledger_head('l'), "
+     "ledger_root('l', 2), "
      "ledger_leaf_data('l', 3); SELECT merkle_root(a) FROM l;"
      "SELECT attest_hash(a, n), attest_sha256(a) FROM l",
      0},

@@ -197,6 +197,48 @@ def test_direct_insert_is_held_to_the_rules(ledger):
                         " WHERE (node IS NULL) = (seq % 2 = 0)") == 0
 
 
+def test_the_one_update_changes_nothing_else(ledger):
+    """After a direct INSERT its node may be filled in, once, and alone."""
+    ledger.run("INSERT INTO l_entry(seq, at, task, n, x, hash)"
+               " VALUES (4, 4000, 'd', 5, 1, ?)",
+               (direct(ledger, 4, 4000, "d", 5, 1),))
+    for change in ("at = 4001", "at = NULL", "task = 'e'", "task = NULL",
+                   "n = 6", "n = NULL", "x = 1.0", "x = '1'", "x = NULL",
+                   "hash = x'00'", "hash = NULL", "seq = 5", "rowid = 9"):
+        for verb in ("UPDATE", "UPDATE OR REPLACE", "UPDATE OR IGNORE"):
+            ledger.fails(f"{verb} l_entry SET node = x'00', {change}"
+                         " WHERE seq = 4", "ledger l is append-only")
+    ledger.fails("UPDATE l_entry SET node = x'00'", "ledger l is append-only")
+    ledger.fails("UPDATE l_entry SET node = x'00' WHERE seq = 3",
+                 "ledger l is append-only")
+    ledger.run("UPDATE l_entry SET node = (SELECT merkle_node_hash(p.node, "
+               "merkle_node_hash(q.hash, l_entry.hash)) FROM l_entry AS p,"
+               " l_entry AS q WHERE p.seq = 2 AND q.seq = 3) WHERE seq = 4")
+    ledger.fails("UPDATE l_entry SET node = node", "ledger l is append-only")
+    assert ledger.verify() == [("node_altered", 4)]  # the lower one is missing
+
+
+def test_direct_insert_in_the_future(db):
+    """Only a ledger of the caller's clock takes it."""
+    insert = "INSERT INTO l_entry(seq, at, a, hash) VALUES (1, ?, 'x', ?)"
+    for clock in ("system", "caller"):
+        db.run(f"CREATE VIRTUAL TABLE l USING ledger(a TEXT, clock='{clock}',"
+               " drop='always')")
+        now = db.value("SELECT 1000 * CAST(strftime('%s', 'now') AS INTEGER)")
+        late, soon = now + 100000, now + 30000
+        head = db.value("SELECT ledger_head('l')")
+        right = {at: leaf("holdfast.entry.v1", 1, head, at, "x")
+                 for at in (late, soon)}
+        if clock == "system":
+            db.fails(insert, "ledger l: at lies in the future",
+                     (late, right[late]))
+            db.run(insert, (soon, right[soon]))
+        else:
+            db.run(insert, (late, right[late]))
+        assert db.verify() == []
+        db.run("DROP TABLE l")
+
+
 def test_direct_insert_between_appends_of_one_transaction(ledger):
     ledger.run("BEGIN")
     ledger.run("INSERT INTO l(at, task) VALUES (4000, 'a')")

@@ -1,0 +1,126 @@
+/*
+** A libFuzzer target: the parser of declarations, and everything that reads a
+** ledger's tables, on text and on files that nobody sane would write.
+**
+** The first byte chooses.  Even: the rest is the inside of CREATE VIRTUAL TABLE
+** … USING ledger(…); what is accepted must then hold entries and verify.  Odd:
+** the rest are edits, four bytes each, of the file of a small ledger; whatever
+** they do, reading, verifying and appending must end with a result or an error.
+*/
+#include <sqlite3.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int sqlite3_holdfast_init(sqlite3 *db, char **message,
+                          const sqlite3_api_routines *api);
+
+static unsigned char *image; /* the file of a ledger */
+static sqlite3_int64 image_size;
+
+static sqlite3 *fuzz_open(void) {
+  sqlite3 *db = NULL;
+  if (sqlite3_open(":memory:", &db) != SQLITE_OK ||
+      sqlite3_holdfast_init(db, NULL, NULL) != SQLITE_OK) {
+    abort();
+  }
+  return db;
+}
+
+/* How long a statement may run. */
+static int fuzz_progress(void *left) { return --*(int *)left < 0; }
+
+static int fuzz_run(sqlite3 *db, const char *sql) {
+  int left = 2000, rc;
+  sqlite3_progress_handler(db, 1000, fuzz_progress, &left);
+  rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+  sqlite3_progress_handler(db, 0, NULL, NULL);
+  return rc;
+}
+
+static int fuzz_count(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *stmt = NULL;
+  int n = -1;
+  if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK &&
+      sqlite3_step(stmt) == SQLITE_ROW) {
+    n = sqlite3_column_int(stmt, 0);
+  }
+  sqlite3_finalize(stmt);
+  return n;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  sqlite3 *db = fuzz_open();
+  (void)argc;
+  (void)argv;
+  if (fuzz_run(db,
+               "PRAGMA page_size=512;"
+               "CREATE VIRTUAL TABLE l USING ledger(a TEXT NOT NULL INDEXED, "
+               "n INTEGER UNIQUE, x ANY, CHECK (n < 1000));"
+               "INSERT INTO l(a, n, x) VALUES ('a', 1, 1.5), ('b', 2, x'00'), "
+               "('c', 3, 'text'), ('d', 4, NULL), ('e', 5, 5), ('f', 6, '')") !=
+      SQLITE_OK) {
+    abort();
+  }
+  image = sqlite3_serialize(db, "main", &image_size, 0);
+  sqlite3_close(db);
+  return image == NULL;
+}
+
+static void fuzz_declaration(const uint8_t *data, size_t size) {
+  sqlite3 *db = fuzz_open();
+  char *sql = sqlite3_mprintf("CREATE VIRTUAL TABLE l USING ledger(%.*s)",
+                              (int)size, (const char *)data);
+  if (sql != NULL && fuzz_run(db, sql) == SQLITE_OK &&
+      fuzz_count(db, "SELECT count(*) FROM pragma_table_list WHERE name = 'l' "
+                     "AND type = 'virtual'") == 1) {
+    fuzz_run(db, "INSERT INTO l(at) VALUES (1), (2), (2)");
+    if (fuzz_count(db, "SELECT count(*) FROM ledger_verify('l')") > 0) abort();
+    fuzz_run(db, "ALTER TABLE l RENAME TO m");
+    if (fuzz_count(db, "SELECT count(*) FROM ledger_verify('m')") > 0) abort();
+  }
+  sqlite3_free(sql);
+  if (sqlite3_close(db) != SQLITE_OK) abort();
+}
+
+static void fuzz_file(const uint8_t *data, size_t size) {
+  static const char *const sql[] = {
+      "SELECT * FROM ledger_verify('l')",
+      "SELECT ledger_report('l')",
+      "SELECT * FROM holdfast_check",
+      "PRAGMA integrity_check",
+      "SELECT *, prev_hash, hash FROM l WHERE a IN ('a', 'c') ORDER BY n",
+      "SELECT ledger_size('l'), ledger_head('l'), ledger_root('l', 3)",
+      "SELECT ledger_leaf_data('l', seq) FROM l",
+      "INSERT INTO l(a, n) VALUES ('new', 10), ('newer', 11)",
+      "INSERT INTO l_entry(seq, at, a, hash) VALUES (7, 1, 'x', x'00')",
+      "SELECT * FROM ledger_verify('l')",
+      "ALTER TABLE l RENAME TO m",
+      "DROP TABLE m"};
+  sqlite3 *db = fuzz_open();
+  unsigned char *copy = sqlite3_malloc64((sqlite3_uint64)image_size);
+  size_t i;
+  if (copy == NULL) abort();
+  memcpy(copy, image, (size_t)image_size);
+  for (i = 0; i + 4 <= size; i += 4) {
+    size_t at = ((size_t)data[i] << 16 | data[i + 1] << 8 | data[i + 2]) %
+                (size_t)image_size;
+    copy[at] ^= data[i + 3];
+  }
+  sqlite3_deserialize(
+      db, "main", copy, image_size, image_size,
+      SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE);
+  for (i = 0; i < sizeof(sql) / sizeof(*sql); i++) fuzz_run(db, sql[i]);
+  if (sqlite3_close(db) != SQLITE_OK) abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (size == 0) return 0;
+  if (data[0] % 2 == 0) {
+    fuzz_declaration(data + 1, size - 1);
+  } else {
+    fuzz_file(data + 1, size - 1);
+  }
+  return 0;
+}
