@@ -21,31 +21,45 @@ struct HfSha256 {
   unsigned char buffer[DIGEST_BUFFER]; /* pieces not yet handed on */
 };
 
-/* Never freed: libcrypto's own shutdown may already have run when static
-** destructors do, and the object is shared by every connection. */
+/* One algorithm object for the process, fetched for the first context and freed
+** with the last: the library may be unloaded then, and must leave nothing. */
 static EVP_MD *digest_sha256;
+static int digest_users;
 static pthread_mutex_t digest_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static EVP_MD *digest_fetch(void) {
+static EVP_MD *digest_acquire(void) {
   EVP_MD *md;
   pthread_mutex_lock(&digest_lock);
   if (digest_sha256 == NULL) {
-    /* A failure is not remembered: memory may be there the next time. */
     digest_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     if (digest_sha256 == NULL) ERR_clear_error();
   }
   md = digest_sha256;
+  if (md != NULL) digest_users++;
   pthread_mutex_unlock(&digest_lock);
   return md;
 }
 
+static void digest_release(void) {
+  pthread_mutex_lock(&digest_lock);
+  assert(digest_users > 0);
+  if (--digest_users == 0) {
+    EVP_MD_free(digest_sha256);
+    digest_sha256 = NULL;
+  }
+  pthread_mutex_unlock(&digest_lock);
+}
+
 int hf_sha256_new(HfSha256 **out) {
   HfSha256 *sha;
-  EVP_MD *md = digest_fetch();
+  EVP_MD *md = digest_acquire();
   *out = NULL;
   if (md == NULL) return HF_CRYPTO;
   sha = calloc(1, sizeof(*sha));
-  if (sha == NULL) return HF_NOMEM;
+  if (sha == NULL) {
+    digest_release();
+    return HF_NOMEM;
+  }
   sha->ctx = EVP_MD_CTX_new();
   if (sha->ctx == NULL || EVP_DigestInit_ex2(sha->ctx, md, NULL) != 1) {
     ERR_clear_error();
@@ -60,6 +74,7 @@ void hf_sha256_free(HfSha256 *sha) {
   if (sha == NULL) return;
   EVP_MD_CTX_free(sha->ctx);
   free(sha);
+  digest_release();
 }
 
 void hf_sha256_begin(HfSha256 *sha) {
