@@ -227,8 +227,7 @@ static int table_commit(sqlite3_vtab *vtab) {
 
 static int table_rollback(sqlite3_vtab *vtab) {
   HfLedger *ledger = (HfLedger *)vtab;
-  ledger->head_valid = 0;
-  ledger->head_kept = 0;
+  ledger->head_valid = 0; /* and head_kept is, since the transaction began */
   hf_stmts_end_transaction(&ledger->stmts);
   return SQLITE_OK;
 }

@@ -325,6 +325,32 @@ def test_two_connections_never_fork(typed):
     assert typed.verify() == []
 
 
+@pytest.mark.parametrize("uri", ["file:{}?cache=shared",
+                                 "file:shared?mode=memory&cache=shared"])
+def test_connections_that_share_a_cache(tmp_path, uri):
+    """One head must not be kept over another's commit, nor over one's own
+    writes elsewhere, nor after a rollback."""
+    flags = (apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+             | apsw.SQLITE_OPEN_URI)
+    both = [apsw.Connection(uri.format(tmp_path / "s.db"), flags=flags)
+            for _ in range(2)]
+    for connection in both:
+        load_apsw(connection)
+    first = both[0].cursor().execute
+    first("CREATE VIRTUAL TABLE l USING ledger(i INTEGER); CREATE TABLE t(x)")
+    for i in range(60):
+        run = both[i // 3 % 2].cursor().execute
+        if i % 5 == 0:
+            run("INSERT INTO t VALUES (1)")
+        if i % 7 == 0:
+            run("BEGIN; INSERT INTO l(i) VALUES (-1); ROLLBACK")
+        run("INSERT INTO l(i) VALUES (?)", (i,))
+    assert first("SELECT i FROM l").fetchall() == [(i,) for i in range(60)]
+    assert first("SELECT * FROM ledger_verify('l')").fetchall() == []
+    for connection in both:
+        connection.close()
+
+
 def test_a_stale_snapshot_is_passed_through(typed):
     other = apsw.Connection(typed.path)
     load_apsw(other)
