@@ -379,3 +379,32 @@ def test_in_memory_and_many():
                             ).fetchall()[0][0] for i in range(20)}
     assert len(heads) == 20
     connection.close()
+
+
+# ---- DROP TABLE -------------------------------------------------------------
+
+def test_drop_is_refused_once_there_are_entries(db):
+    """SQLite passes on no words from there, only the code."""
+    db.run("CREATE VIRTUAL TABLE l USING ledger(a TEXT INDEXED)")
+    db.run("DROP TABLE l")
+    assert db.run("SELECT name FROM sqlite_schema WHERE name LIKE 'l%'") == []
+    db.run("CREATE VIRTUAL TABLE l USING ledger(a TEXT INDEXED)")
+    db.run("INSERT INTO l(a) VALUES ('x')")
+    for sql in ("DROP TABLE l", "DROP TABLE IF EXISTS l",
+                "DROP TABLE main.l"):
+        db.fails(sql, "constraint failed")
+    db.run("BEGIN")
+    with pytest.raises(apsw.ConstraintError):
+        db.run("DROP TABLE l")
+    db.run("ROLLBACK")
+    db.run("INSERT INTO l(a) VALUES ('y')")
+    assert db.run("SELECT seq, a FROM l") == [(1, "x"), (2, "y")]
+    assert db.verify() == []
+
+
+def test_drop_always(db):
+    db.run("CREATE VIRTUAL TABLE l USING ledger(a TEXT INDEXED, drop='always')")
+    db.run("INSERT INTO l(a) VALUES ('x')")
+    db.run("DROP TABLE l")
+    assert db.run("SELECT name FROM sqlite_schema WHERE name LIKE 'l%'") == []
+    assert db.run("SELECT * FROM holdfast_guard") == []
