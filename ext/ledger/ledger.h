@@ -13,6 +13,7 @@
 **   ledger_verify.c     every check there is, as a stream of findings
 **   ledger_report.c     ledger_verify (table-valued) and ledger_report
 **   ledger_functions.c  ledger_size, ledger_head, ledger_root, …
+**   ledger_proof.c      inclusion and consistency proofs, and their checks
 **   merkle_functions.c  merkle_leaf_hash, merkle_node_hash, merkle_root
 */
 #ifndef HF_LEDGER_LEDGER_H
@@ -220,6 +221,10 @@ int ledger_read_head(HfLedger *ledger, sqlite3_int64 size, unsigned char *out,
 int ledger_read_root(HfLedger *ledger, sqlite3_int64 size, unsigned char *out,
                      HfError *err);
 
+/* The root of the perfect subtree of `level` whose last entry is `end`. */
+int ledger_read_subtree(HfLedger *ledger, sqlite3_int64 end, int level,
+                        unsigned char *out, HfError *err);
+
 /* ---- finding a ledger by name (ledger_table.c) --------------------------- */
 
 /* A ledger found by name stays connected until ledger_unpin. */
@@ -285,6 +290,7 @@ const LedgerTotals *ledger_verify_totals(const LedgerVerify *verify);
 int ledger_table_register(HfConn *conn);
 int ledger_report_register(HfConn *conn);
 int ledger_functions_register(HfConn *conn);
+int ledger_proof_register(HfConn *conn);
 int hf_merkle_register(HfConn *conn);
 
 #endif

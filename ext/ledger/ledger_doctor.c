@@ -130,6 +130,7 @@ int hf_ledger_register(HfConn *conn) {
   int rc = ledger_table_register(conn);
   if (rc == SQLITE_OK) rc = ledger_report_register(conn);
   if (rc == SQLITE_OK) rc = ledger_functions_register(conn);
+  if (rc == SQLITE_OK) rc = ledger_proof_register(conn);
   if (rc == SQLITE_OK) rc = hf_merkle_register(conn);
   return rc;
 }

@@ -161,6 +161,11 @@ static int store_subtree(HfLedger *ledger, sqlite3_int64 seq, int level,
   return err->rc;
 }
 
+int ledger_read_subtree(HfLedger *ledger, sqlite3_int64 end, int level,
+                        unsigned char *out, HfError *err) {
+  return store_subtree(ledger, end, level, out, err);
+}
+
 int ledger_load_level(HfLedger *ledger, HfFrontier *frontier, int level,
                       HfError *err) {
   uint64_t end;

@@ -216,6 +216,8 @@ static const Operation operations[] = {
      "WHERE x IN (SELECT n FROM l); SELECT ledger_size('l'), ledger_head('l'), "
      "ledger_root('l', 2), "
      "ledger_leaf_data('l', 3); SELECT merkle_root(a) FROM l;"
+     "SELECT merkle_verify_inclusion(hash, 1, 3, ledger_inclusion_proof('l', "
+     "2), ledger_root('l')) FROM l; SELECT ledger_consistency_proof('l', 1);"
      "SELECT attest_hash(a, n), attest_sha256(a) FROM l",
      0},
     {"verify", LEDGER SOME,

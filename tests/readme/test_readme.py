@@ -23,7 +23,11 @@ FUNCTIONS = {
     ("holdfast_debug", 0): 0,
     ("holdfast_install", -1): DIRECTONLY,
     ("holdfast_version", 0): PURE,
+    ("ledger_consistency_proof", 2): INNOCUOUS,
+    ("ledger_consistency_proof", 3): INNOCUOUS,
     ("ledger_head", 1): INNOCUOUS,
+    ("ledger_inclusion_proof", 2): INNOCUOUS,
+    ("ledger_inclusion_proof", 3): INNOCUOUS,
     ("ledger_leaf_data", 2): 0,
     ("ledger_pending", 2): INNOCUOUS,
     ("ledger_report", 1): 0,
@@ -33,6 +37,8 @@ FUNCTIONS = {
     ("merkle_leaf_hash", 1): PURE,
     ("merkle_node_hash", 2): PURE,
     ("merkle_root", 1): PURE,
+    ("merkle_verify_consistency", 5): PURE,
+    ("merkle_verify_inclusion", 5): PURE,
 }
 MODULES = {"ledger", "ledger_verify", "holdfast_check"}
 
