@@ -3,22 +3,51 @@
 **
 **   attest_canonical(v1, ..., vn)   the canonical encoding of a row, a BLOB
 **   attest_hash(v1, ..., vn)        SHA-256 of it, a BLOB of 32 bytes
+**   attest_hash_agg(v1, ..., vn)    aggregate: SHA-256 of the rows in order
 **   attest_sha256(bytes)            SHA-256 of a TEXT's or BLOB's bytes
 **
-** All are pure: usable in triggers, views, indexes, generated columns.
+** All are pure: usable in triggers, views, indexes, generated columns.  Those
+** that take a key are in attest_keys.c.
 */
 #include <string.h>
 
+#include "attest/attest.h"
 #include "core/digest.h"
-#include "sqlite/hf.h"
 
-static int attest_write(HfSink *sink, int argc, sqlite3_value **argv) {
+int attest_write(HfSink *sink, int argc, sqlite3_value **argv) {
   int i, rc = SQLITE_OK;
   hf_sink_row(sink, argc);
   for (i = 0; i < argc && rc == SQLITE_OK; i++) {
     rc = hf_sink_value(sink, argv[i], 0);
   }
   return rc;
+}
+
+int attest_encode(sqlite3_context *context, int argc, sqlite3_value **argv,
+                  unsigned char **out, sqlite3_int64 *size) {
+  HfSink sink = {NULL, NULL, 0};
+  int limit = sqlite3_limit(sqlite3_context_db_handle(context),
+                            SQLITE_LIMIT_LENGTH, -1);
+  *out = NULL;
+  if (attest_write(&sink, argc, argv) != SQLITE_OK) {
+    sqlite3_result_error_nomem(context);
+    return 0;
+  }
+  if (sink.size > limit) {
+    sqlite3_result_error_toobig(context);
+    return 0;
+  }
+  sink.block = sqlite3_malloc64((sqlite3_uint64)sink.size);
+  if (sink.block == NULL) {
+    sqlite3_result_error_nomem(context);
+    return 0;
+  }
+  sink.size = 0;
+  /* The values were converted the first time: nothing can fail now. */
+  (void)attest_write(&sink, argc, argv);
+  *out = sink.block;
+  *size = sink.size;
+  return 1;
 }
 
 /*
@@ -29,27 +58,11 @@ static int attest_write(HfSink *sink, int argc, sqlite3_value **argv) {
 */
 static void attest_canonical(sqlite3_context *context, int argc,
                              sqlite3_value **argv) {
-  HfSink sink = {NULL, NULL, 0};
-  int limit = sqlite3_limit(sqlite3_context_db_handle(context),
-                            SQLITE_LIMIT_LENGTH, -1);
-  if (attest_write(&sink, argc, argv) != SQLITE_OK) {
-    sqlite3_result_error_nomem(context);
-    return;
+  unsigned char *data;
+  sqlite3_int64 size;
+  if (attest_encode(context, argc, argv, &data, &size)) {
+    sqlite3_result_blob64(context, data, (sqlite3_uint64)size, sqlite3_free);
   }
-  if (sink.size > limit) {
-    sqlite3_result_error_toobig(context);
-    return;
-  }
-  sink.block = sqlite3_malloc64((sqlite3_uint64)sink.size);
-  if (sink.block == NULL) {
-    sqlite3_result_error_nomem(context);
-    return;
-  }
-  sink.size = 0;
-  /* The values were converted the first time: nothing can fail now. */
-  (void)attest_write(&sink, argc, argv);
-  sqlite3_result_blob64(context, sink.block, (sqlite3_uint64)sink.size,
-                        sqlite3_free);
 }
 
 /*
@@ -77,6 +90,64 @@ static void attest_hash(sqlite3_context *context, int argc,
     return;
   }
   sqlite3_result_blob(context, hash, sizeof(hash), SQLITE_TRANSIENT);
+}
+
+/*
+** attest_hash_agg(v1, ..., vn)
+**
+** Aggregate over rows of any values, in the order they come.  Returns SHA-256
+** of their canonical encodings, one behind the other, a BLOB of 32 bytes; of
+** nothing when there are no rows.  As a window function: the digest so far.
+*/
+typedef struct AttestAggregate {
+  HfSha256 *sha; /* its own: other hashes are computed between its rows */
+} AttestAggregate;
+
+static void attest_agg_step(sqlite3_context *context, int argc,
+                            sqlite3_value **argv) {
+  AttestAggregate *state = sqlite3_aggregate_context(context, sizeof(*state));
+  HfError err = {SQLITE_OK, NULL};
+  HfSink sink = {NULL, NULL, 0};
+  int rc;
+  if (state == NULL) {
+    sqlite3_result_error_nomem(context);
+    return;
+  }
+  if (state->sha == NULL) {
+    rc = hf_sha256_new(&state->sha);
+    if (hf_fail_core(&err, rc) != SQLITE_OK) {
+      hf_error_to_result(&err, context);
+      return;
+    }
+    hf_sha256_begin(state->sha);
+  }
+  sink.sha = state->sha;
+  rc = attest_write(&sink, argc, argv);
+  if (rc != SQLITE_OK) sqlite3_result_error_code(context, rc);
+}
+
+static void attest_agg_value(sqlite3_context *context) {
+  AttestAggregate *state = sqlite3_aggregate_context(context, 0);
+  HfConn *conn = sqlite3_user_data(context);
+  HfError err = {SQLITE_OK, NULL};
+  unsigned char hash[HF_SHA256_SIZE];
+  int rc = state != NULL && state->sha != NULL
+               ? hf_sha256_peek(state->sha, hash)
+               : hf_sha256(conn->sha, "", 0, hash);
+  if (hf_fail_core(&err, rc) != SQLITE_OK) {
+    hf_error_to_result(&err, context);
+  } else {
+    sqlite3_result_blob(context, hash, sizeof(hash), SQLITE_TRANSIENT);
+  }
+}
+
+static void attest_agg_final(sqlite3_context *context) {
+  AttestAggregate *state = sqlite3_aggregate_context(context, 0);
+  attest_agg_value(context);
+  if (state != NULL) {
+    hf_sha256_free(state->sha);
+    state->sha = NULL;
+  }
 }
 
 /*
@@ -125,10 +196,16 @@ static void attest_sha256(sqlite3_context *context, int argc,
 
 int hf_attest_register(HfConn *conn) {
   static const HfFunction functions[] = {
-      {"attest_canonical", -1, HF_PURE, attest_canonical, NULL, NULL},
-      {"attest_hash", -1, HF_PURE, attest_hash, NULL, NULL},
-      {"attest_sha256", 1, HF_PURE, attest_sha256, NULL, NULL},
+      {"attest_canonical", -1, HF_PURE, attest_canonical},
+      {"attest_hash", -1, HF_PURE, attest_hash},
+      {"attest_sha256", 1, HF_PURE, attest_sha256},
   };
-  return hf_register_functions(conn, functions,
-                               sizeof(functions) / sizeof(*functions));
+  int rc = hf_register_functions(conn, functions,
+                                 sizeof(functions) / sizeof(*functions));
+  if (rc == SQLITE_OK) {
+    rc = hf_register_aggregate(conn, "attest_hash_agg", -1, attest_agg_step,
+                               attest_agg_value, attest_agg_final);
+  }
+  if (rc == SQLITE_OK) rc = attest_keys_register(conn);
+  return rc;
 }

@@ -116,6 +116,24 @@ int hf_sha256_end(HfSha256 *sha, unsigned char out[HF_SHA256_SIZE]) {
   return sha->rc;
 }
 
+int hf_sha256_peek(const HfSha256 *sha, unsigned char out[HF_SHA256_SIZE]) {
+  EVP_MD_CTX *copy = EVP_MD_CTX_new();
+  unsigned int size = 0;
+  int rc = sha->rc;
+  if (rc == HF_OK &&
+      (copy == NULL || EVP_MD_CTX_copy_ex(copy, sha->ctx) != 1 ||
+       EVP_DigestUpdate(copy, sha->buffer, sha->used) != 1 ||
+       EVP_DigestFinal_ex(copy, out, &size) != 1 || size != HF_SHA256_SIZE)) {
+    rc = HF_CRYPTO;
+  }
+  if (rc != HF_OK) {
+    ERR_clear_error();
+    memset(out, 0, HF_SHA256_SIZE);
+  }
+  EVP_MD_CTX_free(copy);
+  return rc;
+}
+
 int hf_sha256(HfSha256 *sha, const void *data, size_t size,
               unsigned char out[HF_SHA256_SIZE]) {
   hf_sha256_begin(sha);

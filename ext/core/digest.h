@@ -37,6 +37,9 @@ void hf_sha256_begin(HfSha256 *sha);
 void hf_sha256_add(HfSha256 *sha, const void *data, size_t size);
 int hf_sha256_end(HfSha256 *sha, unsigned char out[HF_SHA256_SIZE]);
 
+/* The hash of what was added so far; more can follow. */
+int hf_sha256_peek(const HfSha256 *sha, unsigned char out[HF_SHA256_SIZE]);
+
 /* begin, add and end in one. */
 int hf_sha256(HfSha256 *sha, const void *data, size_t size,
               unsigned char out[HF_SHA256_SIZE]);

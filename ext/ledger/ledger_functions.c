@@ -184,12 +184,12 @@ static void functions_pending(sqlite3_context *context, int argc,
 
 int ledger_functions_register(HfConn *conn) {
   static const HfFunction functions[] = {
-      {"ledger_size", 1, HF_LOOKUP, functions_size, NULL, NULL},
-      {"ledger_head", 1, HF_LOOKUP, functions_head, NULL, NULL},
-      {"ledger_root", 1, HF_LOOKUP, functions_root, NULL, NULL},
-      {"ledger_root", 2, HF_LOOKUP, functions_root, NULL, NULL},
-      {"ledger_leaf_data", 2, HF_READS, functions_leaf_data, NULL, NULL},
-      {"ledger_pending", 2, HF_LOOKUP, functions_pending, NULL, NULL},
+      {"ledger_size", 1, HF_LOOKUP, functions_size},
+      {"ledger_head", 1, HF_LOOKUP, functions_head},
+      {"ledger_root", 1, HF_LOOKUP, functions_root},
+      {"ledger_root", 2, HF_LOOKUP, functions_root},
+      {"ledger_leaf_data", 2, HF_READS, functions_leaf_data},
+      {"ledger_pending", 2, HF_LOOKUP, functions_pending},
   };
   return hf_register_functions(conn, functions,
                                sizeof(functions) / sizeof(*functions));

@@ -253,14 +253,12 @@ static void proof_verify_consistency(sqlite3_context *context, int argc,
 
 int ledger_proof_register(HfConn *conn) {
   static const HfFunction functions[] = {
-      {"ledger_inclusion_proof", 2, HF_LOOKUP, proof_inclusion, NULL, NULL},
-      {"ledger_inclusion_proof", 3, HF_LOOKUP, proof_inclusion, NULL, NULL},
-      {"ledger_consistency_proof", 2, HF_LOOKUP, proof_consistency, NULL, NULL},
-      {"ledger_consistency_proof", 3, HF_LOOKUP, proof_consistency, NULL, NULL},
-      {"merkle_verify_inclusion", 5, HF_PURE, proof_verify_inclusion, NULL,
-       NULL},
-      {"merkle_verify_consistency", 5, HF_PURE, proof_verify_consistency, NULL,
-       NULL},
+      {"ledger_inclusion_proof", 2, HF_LOOKUP, proof_inclusion},
+      {"ledger_inclusion_proof", 3, HF_LOOKUP, proof_inclusion},
+      {"ledger_consistency_proof", 2, HF_LOOKUP, proof_consistency},
+      {"ledger_consistency_proof", 3, HF_LOOKUP, proof_consistency},
+      {"merkle_verify_inclusion", 5, HF_PURE, proof_verify_inclusion},
+      {"merkle_verify_consistency", 5, HF_PURE, proof_verify_consistency},
   };
   return hf_register_functions(conn, functions,
                                sizeof(functions) / sizeof(*functions));

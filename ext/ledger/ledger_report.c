@@ -322,7 +322,7 @@ int ledger_report_register(HfConn *conn) {
       .xRowid = report_rowid,
   };
   static const HfFunction functions[] = {
-      {"ledger_report", 1, HF_READS, report_function, NULL, NULL},
+      {"ledger_report", 1, HF_READS, report_function},
   };
   int rc = hf_register_module(conn, "ledger_verify", &module);
   if (rc != SQLITE_OK) return rc;

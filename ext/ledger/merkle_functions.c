@@ -101,7 +101,7 @@ static void merkle_node_hash(sqlite3_context *context, int argc,
 **
 ** Aggregate over BLOB or TEXT leaf data in the order the rows come.  Returns
 ** the root of the tree, 32 bytes; that of the empty tree, SHA-256(''), when
-** there are no rows.  A NULL is an error: a missing leaf is no leaf.
+** there are no rows.  As a window function: the root so far.  A NULL is an error: a missing leaf is no leaf.
 */
 static void merkle_root_step(sqlite3_context *context, int argc,
                              sqlite3_value **argv) {
@@ -122,7 +122,7 @@ static void merkle_root_step(sqlite3_context *context, int argc,
   if (hf_fail_core(&err, rc) != SQLITE_OK) hf_error_to_result(&err, context);
 }
 
-static void merkle_root_final(sqlite3_context *context) {
+static void merkle_root_value(sqlite3_context *context) {
   HfConn *conn = sqlite3_user_data(context);
   HfFrontier *frontier = sqlite3_aggregate_context(context, 0);
   HfFrontier none;
@@ -137,10 +137,12 @@ static void merkle_root_final(sqlite3_context *context) {
 
 int hf_merkle_register(HfConn *conn) {
   static const HfFunction functions[] = {
-      {"merkle_leaf_hash", 1, HF_PURE, merkle_leaf_hash, NULL, NULL},
-      {"merkle_node_hash", 2, HF_PURE, merkle_node_hash, NULL, NULL},
-      {"merkle_root", 1, HF_PURE, NULL, merkle_root_step, merkle_root_final},
+      {"merkle_leaf_hash", 1, HF_PURE, merkle_leaf_hash},
+      {"merkle_node_hash", 2, HF_PURE, merkle_node_hash},
   };
-  return hf_register_functions(conn, functions,
-                               sizeof(functions) / sizeof(*functions));
+  int rc = hf_register_functions(conn, functions,
+                                 sizeof(functions) / sizeof(*functions));
+  if (rc != SQLITE_OK) return rc;
+  return hf_register_aggregate(conn, "merkle_root", 1, merkle_root_step,
+                               merkle_root_value, merkle_root_value);
 }

@@ -47,11 +47,31 @@ int hf_register_functions(HfConn *conn, const HfFunction *functions, int n) {
     const HfFunction *f = &functions[i];
     /* The destructor runs when the registration fails, too. */
     rc = sqlite3_create_function_v2(conn->db, f->name, f->args, f->flags,
-                                    hf_conn_ref(conn), f->func, f->step,
-                                    f->final, hf_conn_unref);
+                                    hf_conn_ref(conn), f->func, NULL, NULL,
+                                    hf_conn_unref);
     if (rc != SQLITE_OK) return rc;
   }
   return SQLITE_OK;
+}
+
+static void connection_inverse(sqlite3_context *context, int argc,
+                               sqlite3_value **argv) {
+  (void)argc;
+  (void)argv;
+  sqlite3_result_error(context,
+                       "a digest of rows cannot take one out again: the window "
+                       "must begin at UNBOUNDED PRECEDING",
+                       -1);
+}
+
+int hf_register_aggregate(HfConn *conn, const char *name, int args,
+                          void (*step)(sqlite3_context *, int,
+                                       sqlite3_value **),
+                          void (*value)(sqlite3_context *),
+                          void (*final)(sqlite3_context *)) {
+  return sqlite3_create_window_function(conn->db, name, args, HF_PURE,
+                                        hf_conn_ref(conn), step, final, value,
+                                        connection_inverse, hf_conn_unref);
 }
 
 int hf_register_module(HfConn *conn, const char *name,

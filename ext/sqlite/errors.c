@@ -38,9 +38,11 @@ int hf_fail_core(HfError *err, int core_rc) {
     case HF_RANGE:
       return hf_fail(err, SQLITE_FULL, "the ledger is full (2^63 - 1 entries)");
     default:
-      return hf_fail(err, SQLITE_ERROR,
-                     "OpenSSL offers no SHA-256 (%s): check its providers",
-                     hf_crypto_version());
+      return hf_fail(
+          err, SQLITE_ERROR,
+          "OpenSSL refused to compute a hash or a signature (%s): check "
+          "its providers",
+          hf_crypto_version());
   }
 }
 

@@ -29,11 +29,13 @@ SQLITE_EXTENSION_INIT3
 #define HOLDFAST_MIN_SQLITE 3038000
 
 /* Flags a function is registered with.  It is pure; or looks up what a policy
-** trigger may need, and gives away no content; or reads the database; or
-** changes it, which no view and no trigger of a file must do behind the back
-** of whoever opens it. */
+** trigger may need, and gives away no content; or is given a key, and must not
+** serve a hostile schema as an oracle; or reads the database; or changes it,
+** which no view and no trigger of a file must do behind the back of whoever
+** opens it. */
 #define HF_PURE (SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS)
 #define HF_LOOKUP (SQLITE_UTF8 | SQLITE_INNOCUOUS)
+#define HF_KEYED (SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY)
 #define HF_READS SQLITE_UTF8
 #define HF_CHANGES (SQLITE_UTF8 | SQLITE_DIRECTONLY)
 
@@ -103,13 +105,20 @@ typedef struct HfFunction {
   int args; /* -1: any number */
   int flags;
   void (*func)(sqlite3_context *, int, sqlite3_value **);
-  void (*step)(sqlite3_context *, int, sqlite3_value **); /* aggregates */
-  void (*final)(sqlite3_context *);
 } HfFunction;
 
 /* Register functions or a module; each takes a reference on conn, which is
 ** the user data. */
 int hf_register_functions(HfConn *conn, const HfFunction *functions, int n);
+
+/* Register an aggregate, which is also a window function: `value` tells the
+** result so far.  Rows cannot be taken out of it again, so a window must begin
+** at UNBOUNDED PRECEDING. */
+int hf_register_aggregate(HfConn *conn, const char *name, int args,
+                          void (*step)(sqlite3_context *, int,
+                                       sqlite3_value **),
+                          void (*value)(sqlite3_context *),
+                          void (*final)(sqlite3_context *));
 int hf_register_module(HfConn *conn, const char *name,
                        const sqlite3_module *module);
 

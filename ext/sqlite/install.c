@@ -484,7 +484,7 @@ int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err) {
 
 int hf_install_register(HfConn *conn) {
   static const HfFunction functions[] = {
-      {"holdfast_install", -1, HF_CHANGES, install_function, NULL, NULL},
+      {"holdfast_install", -1, HF_CHANGES, install_function},
   };
   return hf_register_functions(conn, functions,
                                sizeof(functions) / sizeof(*functions));

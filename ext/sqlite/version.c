@@ -74,8 +74,8 @@ static void version_debug(sqlite3_context *context, int argc,
 
 int hf_version_register(HfConn *conn) {
   static const HfFunction functions[] = {
-      {"holdfast_version", 0, HF_PURE, version_version, NULL, NULL},
-      {"holdfast_debug", 0, HF_READS, version_debug, NULL, NULL},
+      {"holdfast_version", 0, HF_PURE, version_version},
+      {"holdfast_debug", 0, HF_READS, version_debug},
   };
   return hf_register_functions(conn, functions,
                                sizeof(functions) / sizeof(*functions));

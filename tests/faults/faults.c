@@ -39,13 +39,13 @@ static int io_faults; /* I/O calls count, else allocations do */
 
 static sqlite3_mem_methods real_memory;
 
-static int memory(void) { return !io_faults && fault(); }
+static int allocation(void) { return !io_faults && fault(); }
 
 static void *memory_malloc(int n) {
-  return memory() ? NULL : real_memory.xMalloc(n);
+  return allocation() ? NULL : real_memory.xMalloc(n);
 }
 static void *memory_realloc(void *p, int n) {
-  return memory() ? NULL : real_memory.xRealloc(p, n);
+  return allocation() ? NULL : real_memory.xRealloc(p, n);
 }
 
 typedef struct File {
@@ -218,7 +218,12 @@ static const Operation operations[] = {
      "ledger_leaf_data('l', 3); SELECT merkle_root(a) FROM l;"
      "SELECT merkle_verify_inclusion(hash, 1, 3, ledger_inclusion_proof('l', "
      "2), ledger_root('l')) FROM l; SELECT ledger_consistency_proof('l', 1);"
-     "SELECT attest_hash(a, n), attest_sha256(a) FROM l",
+     "SELECT attest_hash(a, n), attest_sha256(a) FROM l;"
+     "SELECT attest_hash_agg(a) OVER (ORDER BY seq), merkle_root(a) OVER "
+     "(ORDER BY seq), attest_hmac(zeroblob(5), n), attest_verify("
+     "x'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a', "
+     "attest_sign(zeroblob(32), a), a) FROM l;"
+     "SELECT attest_keygen(), attest_hash_agg(a) FROM l",
      0},
     {"verify", LEDGER SOME,
      "SELECT * FROM ledger_verify('l'); SELECT ledger_report('l'); SELECT * "

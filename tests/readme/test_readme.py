@@ -19,7 +19,12 @@ PURE = DETERMINISTIC | INNOCUOUS
 FUNCTIONS = {
     ("attest_canonical", -1): PURE,
     ("attest_hash", -1): PURE,
+    ("attest_hash_agg", -1): PURE,
+    ("attest_hmac", -1): DIRECTONLY | DETERMINISTIC,
+    ("attest_keygen", 0): DIRECTONLY,
     ("attest_sha256", 1): PURE,
+    ("attest_sign", -1): DIRECTONLY | DETERMINISTIC,
+    ("attest_verify", -1): PURE,
     ("holdfast_debug", 0): 0,
     ("holdfast_install", -1): DIRECTONLY,
     ("holdfast_version", 0): PURE,

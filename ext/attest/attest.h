@@ -1,0 +1,22 @@
+/*
+** Attestation: hashes and signatures of SQL values that anyone can recompute.
+**
+**   attest_functions.c   the canonical encoding and hashes of it; pure
+**   attest_keys.c        HMAC and Ed25519 over it
+*/
+#ifndef HF_ATTEST_ATTEST_H
+#define HF_ATTEST_ATTEST_H
+
+#include "sqlite/hf.h"
+
+/* Write the canonical encoding of a row of values. */
+int attest_write(HfSink *sink, int argc, sqlite3_value **argv);
+
+/* The same as one block, which sqlite3_free takes back.  Returns 0 with the
+** error raised when it would be too big or memory is out. */
+int attest_encode(sqlite3_context *context, int argc, sqlite3_value **argv,
+                  unsigned char **out, sqlite3_int64 *size);
+
+int attest_keys_register(HfConn *conn);
+
+#endif
