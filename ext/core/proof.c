@@ -114,7 +114,6 @@ static int proof_walk(HfSha256 *sha, uint64_t old, uint64_t size,
   unsigned char fr[HF_SHA256_SIZE], sr[HF_SHA256_SIZE];
   uint64_t fn = old - 1, sn = size - 1;
   size_t i;
-  int rc = HF_OK;
   while (fn & 1) {
     fn >>= 1;
     sn >>= 1;
@@ -123,7 +122,7 @@ static int proof_walk(HfSha256 *sha, uint64_t old, uint64_t size,
   memcpy(sr, first, sizeof(sr));
   for (i = 0; i < count; i++) {
     const unsigned char *c = hash + i * HF_SHA256_SIZE;
-    int left = (fn & 1) != 0 || fn == sn;
+    int left = (fn & 1) != 0 || fn == sn, rc;
     if (sn == 0) return HF_OK;
     if (left) {
       rc = hf_merkle_node(sha, c, fr, fr);
