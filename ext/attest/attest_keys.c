@@ -39,8 +39,8 @@ static int keys_bytes(sqlite3_value *value, unsigned char *out, int room) {
   data = sqlite3_value_text(value);
   size = sqlite3_value_bytes(value);
   if (data == NULL || size % 2 != 0 || size / 2 > room) return -1;
-  for (i = 0; i < size / 2; i++) {
-    int high = keys_digit(data[2 * i]), low = keys_digit(data[2 * i + 1]);
+  for (i = 0; i < size / 2; i++, data += 2) {
+    int high = keys_digit(data[0]), low = keys_digit(data[1]);
     if (high < 0 || low < 0) return -1;
     out[i] = (unsigned char)(high << 4 | low);
   }

@@ -101,7 +101,8 @@ static void merkle_node_hash(sqlite3_context *context, int argc,
 **
 ** Aggregate over BLOB or TEXT leaf data in the order the rows come.  Returns
 ** the root of the tree, 32 bytes; that of the empty tree, SHA-256(''), when
-** there are no rows.  As a window function: the root so far.  A NULL is an error: a missing leaf is no leaf.
+** there are no rows.  As a window function: the root so far.  A NULL is an
+** error: a missing leaf is no leaf.
 */
 static void merkle_root_step(sqlite3_context *context, int argc,
                              sqlite3_value **argv) {

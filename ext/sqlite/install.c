@@ -281,9 +281,9 @@ static int install_area(HfConn *conn, const char *area, int *count,
 **
 ** Names of areas as TEXT; none means all.  Installs them in main, with what
 ** they require, in one transaction.  Returns how many were not there before
-** (INTEGER); an area without tables of its own counts for none.  Errors: an unknown area; an area installed by another version
-** with other SQL; a table of the same name that is another one; called inside
-** a statement that writes.
+** (INTEGER); an area without tables of its own counts for none.  Errors: an
+** unknown area; an area installed by another version with other SQL; a table
+** of the same name that is another one; called inside a statement that writes.
 */
 static void install_function(sqlite3_context *context, int argc,
                              sqlite3_value **argv) {

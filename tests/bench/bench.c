@@ -177,8 +177,8 @@ static double original_appends(long n) {
     EVP_DigestInit_ex2(context, md, NULL);
     EVP_DigestUpdate(context, line, strlen(line));
     EVP_DigestFinal_ex(context, hash, NULL);
-    for (k = 0; k < 32; k++) {
-      sqlite3_snprintf(3, head + 2 * k, "%02x", hash[k]);
+    for (k = 0; k < 64; k++) {
+      head[k] = "0123456789abcdef"[hash[k / 2] >> (k % 2 ? 0 : 4) & 15];
     }
     file = open(path, O_WRONLY | O_APPEND | O_CREAT, 0600);
     if (file < 0 || write(file, line, strlen(line)) < 0) exit(1);

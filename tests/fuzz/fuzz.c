@@ -108,9 +108,9 @@ static void fuzz_file(const uint8_t *data, size_t size) {
                 (size_t)image_size;
     copy[at] ^= data[i + 3];
   }
-  sqlite3_deserialize(
-      db, "main", copy, image_size, image_size,
-      SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE);
+  sqlite3_deserialize(db, "main", copy, image_size, image_size,
+                      SQLITE_DESERIALIZE_FREEONCLOSE |
+                          SQLITE_DESERIALIZE_RESIZEABLE);
   for (i = 0; i < sizeof(sql) / sizeof(*sql); i++) fuzz_run(db, sql[i]);
   if (sqlite3_close(db) != SQLITE_OK) abort();
 }
