@@ -3,6 +3,7 @@
 **
 **   attest_functions.c   the canonical encoding and hashes of it; pure
 **   attest_keys.c        HMAC and Ed25519 over it
+**   attest_notes.c       signed notes
 */
 #ifndef HF_ATTEST_ATTEST_H
 #define HF_ATTEST_ATTEST_H
@@ -18,5 +19,6 @@ int attest_encode(sqlite3_context *context, int argc, sqlite3_value **argv,
                   unsigned char **out, sqlite3_int64 *size);
 
 int attest_keys_register(HfConn *conn);
+int attest_notes_register(HfConn *conn);
 
 #endif

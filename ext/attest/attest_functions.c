@@ -207,5 +207,6 @@ int hf_attest_register(HfConn *conn) {
                                attest_agg_value, attest_agg_final);
   }
   if (rc == SQLITE_OK) rc = attest_keys_register(conn);
+  if (rc == SQLITE_OK) rc = attest_notes_register(conn);
   return rc;
 }

@@ -171,21 +171,6 @@ static int report_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
 /* Findings that the JSON lists; it always says how many there are. */
 #define REPORT_LISTED 1000
 
-static void report_json_text(sqlite3_str *json, const char *text) {
-  const unsigned char *p;
-  sqlite3_str_appendchar(json, 1, '"');
-  for (p = (const unsigned char *)text; *p != 0; p++) {
-    if (*p == '"' || *p == '\\') {
-      sqlite3_str_appendf(json, "\\%c", *p);
-    } else if (*p < 0x20) {
-      sqlite3_str_appendf(json, "\\u%04x", *p);
-    } else {
-      sqlite3_str_appendchar(json, 1, (char)*p);
-    }
-  }
-  sqlite3_str_appendchar(json, 1, '"');
-}
-
 static void report_json_hash(sqlite3_str *json, const char *key,
                              const unsigned char *hash) {
   char hex[2 * HF_SHA256_SIZE + 1];
@@ -208,7 +193,7 @@ static int report_findings(LedgerVerify *verify, sqlite3_str *json,
       sqlite3_str_appendall(json, "null");
     }
     sqlite3_str_appendall(json, ",\"detail\":");
-    report_json_text(json, finding->detail);
+    hf_json_text(json, finding->detail);
     sqlite3_str_appendchar(json, 1, '}');
   }
   return err->rc;
@@ -250,13 +235,13 @@ static char *report_make(HfLedger *ledger, HfError *err) {
   if (err->rc == SQLITE_OK) {
     totals = ledger_verify_totals(verify);
     sqlite3_str_appendall(json, "{\"ledger\":");
-    report_json_text(json, ledger->name);
+    hf_json_text(json, ledger->name);
     sqlite3_str_appendall(json, ",\"schema\":");
-    report_json_text(json, ledger->schema);
+    hf_json_text(json, ledger->schema);
     ledger_config_read(ledger, &config, &ignored);
     sqlite3_str_appendall(json, ",\"origin\":");
     if (config.origin != NULL) {
-      report_json_text(json, config.origin);
+      hf_json_text(json, config.origin);
     } else {
       sqlite3_str_appendall(json, "null");
     }

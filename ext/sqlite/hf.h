@@ -155,6 +155,11 @@ void hf_stmts_begin_transaction(HfStmts *stmts);
 void hf_stmts_end_transaction(HfStmts *stmts);
 void hf_stmts_clear(HfStmts *stmts);
 
+/* ---- JSON ---------------------------------------------------------------- */
+
+/* Append a text as a JSON string, quotes included. */
+void hf_json_text(sqlite3_str *json, const char *text);
+
 /* ---- running SQL --------------------------------------------------------- */
 
 /* Prepare one statement, its text formatted as by sqlite3_mprintf. */

@@ -2,10 +2,12 @@
 ** A libFuzzer target: the parser of declarations, and everything that reads a
 ** ledger's tables, on text and on files that nobody sane would write.
 **
-** The first byte chooses.  Even: the rest is the inside of CREATE VIRTUAL TABLE
-** … USING ledger(…); what is accepted must then hold entries and verify.  Odd:
-** the rest are edits, four bytes each, of the file of a small ledger; whatever
-** they do, reading, verifying and appending must end with a result or an error.
+** The first byte chooses, modulo 4.  0: the rest is the inside of CREATE
+** VIRTUAL TABLE … USING ledger(…); what is accepted must then hold entries and
+** verify.  1: the rest are edits, four bytes each, of the file of a small
+** ledger; whatever they do, reading, verifying and appending must end with a
+** result or an error.  2: a signed note or a key.  3: arguments of proofs and
+** signatures.
 */
 #include <sqlite3.h>
 #include <stdint.h>
@@ -50,6 +52,7 @@ static int fuzz_count(sqlite3 *db, const char *sql) {
   return n;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): libFuzzer declares it so
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
   sqlite3 *db = fuzz_open();
   (void)argc;
@@ -115,12 +118,80 @@ static void fuzz_file(const uint8_t *data, size_t size) {
   if (sqlite3_close(db) != SQLITE_OK) abort();
 }
 
+/* Run a statement whose parameters ?1 and ?2 are the bytes as TEXT and BLOB. */
+static int fuzz_bytes(sqlite3 *db, const char *sql, const uint8_t *data,
+                      size_t size) {
+  sqlite3_stmt *stmt = NULL;
+  int result = -1;
+  if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK) abort();
+  sqlite3_bind_text(stmt, 1, (const char *)data, (int)size, SQLITE_STATIC);
+  sqlite3_bind_blob(stmt, 2, data, (int)size, SQLITE_STATIC);
+  if (sqlite3_step(stmt) == SQLITE_ROW) result = sqlite3_column_int(stmt, 0);
+  sqlite3_finalize(stmt);
+  return result;
+}
+
+#define VERIFIER \
+  "'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'"
+#define SIGNER \
+  "'PRIVATE+KEY+PeterNeumann+c74f20a3+" \
+  "AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz'"
+
+static void fuzz_note(const uint8_t *data, size_t size) {
+  static sqlite3 *db;
+  if (db == NULL) db = fuzz_open();
+  fuzz_bytes(db, "SELECT note_verify(?1, " VERIFIER ")", data, size);
+  fuzz_bytes(db,
+             "SELECT note_verify(note_sign('x' || char(10), " SIGNER "), ?1)",
+             data, size);
+  fuzz_bytes(db, "SELECT note_sign('x' || char(10), ?1)", data, size);
+  fuzz_bytes(db, "SELECT note_keygen(?1)", data, size);
+  /* What can be signed must verify. */
+  if (fuzz_bytes(db,
+                 "SELECT note_verify(note_sign(?1, " SIGNER "), " VERIFIER
+                 ") IS ?1",
+                 data, size) == 0) {
+    abort();
+  }
+}
+
+static void fuzz_proof(const uint8_t *data, size_t size) {
+  static sqlite3 *db;
+  if (db == NULL) db = fuzz_open();
+  /* Nothing hashes to zero. */
+  if (fuzz_bytes(db,
+                 "SELECT merkle_verify_inclusion(zeroblob(32), length(?1),"
+                 " length(?2), ?2, zeroblob(32))",
+                 data, size) == 1 ||
+      fuzz_bytes(db,
+                 "SELECT merkle_verify_consistency(1 + length(?1) / 3, 2 +"
+                 " length(?2), ?2, zeroblob(32), zeroblob(32))",
+                 data, size) == 1 ||
+      fuzz_bytes(db,
+                 "SELECT attest_verify(substr(?2, 1, 32), substr(?2, 33),"
+                 " 'message')",
+                 data, size) == 1) {
+    abort();
+  }
+  fuzz_bytes(db, "SELECT attest_hmac(?1, 1)", data, size);
+  fuzz_bytes(db, "SELECT attest_sign(?1, 1)", data, size);
+  fuzz_bytes(db, "SELECT attest_canonical(?1, ?2)", data, size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0) return 0;
-  if (data[0] % 2 == 0) {
-    fuzz_declaration(data + 1, size - 1);
-  } else {
-    fuzz_file(data + 1, size - 1);
+  switch (data[0] % 4) {
+    case 0:
+      fuzz_declaration(data + 1, size - 1);
+      break;
+    case 1:
+      fuzz_file(data + 1, size - 1);
+      break;
+    case 2:
+      fuzz_note(data + 1, size - 1);
+      break;
+    default:
+      fuzz_proof(data + 1, size - 1);
   }
   return 0;
 }

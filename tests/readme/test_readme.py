@@ -44,6 +44,9 @@ FUNCTIONS = {
     ("merkle_root", 1): PURE,
     ("merkle_verify_consistency", 5): PURE,
     ("merkle_verify_inclusion", 5): PURE,
+    ("note_keygen", 1): DIRECTONLY,
+    ("note_sign", -1): DIRECTONLY | DETERMINISTIC,
+    ("note_verify", -1): PURE,
 }
 MODULES = {"ledger", "ledger_verify", "holdfast_check"}
 
@@ -87,7 +90,7 @@ def test_each_is_in_the_readme(added):
 def test_each_in_the_readme_exists(added):
     known = {name for name, _ in added[0]} | added[1] | {"ledger"}
     named = set(re.findall(
-        r"\b((?:attest|holdfast|ledger|merkle)_[a-z0-9_]+)\(", README))
+        r"\b((?:attest|holdfast|ledger|merkle|note)_[a-z0-9_]+)\(", README))
     assert named - known == set()
 
 
