@@ -4,6 +4,7 @@
 **   attest_functions.c   the canonical encoding and hashes of it; pure
 **   attest_keys.c        HMAC and Ed25519 over it
 **   attest_notes.c       signed notes
+**   attest_json.c        canonical JSON
 */
 #ifndef HF_ATTEST_ATTEST_H
 #define HF_ATTEST_ATTEST_H
@@ -20,5 +21,6 @@ int attest_encode(sqlite3_context *context, int argc, sqlite3_value **argv,
 
 int attest_keys_register(HfConn *conn);
 int attest_notes_register(HfConn *conn);
+int attest_json_register(HfConn *conn);
 
 #endif

@@ -7,7 +7,7 @@
 ** verify.  1: the rest are edits, four bytes each, of the file of a small
 ** ledger; whatever they do, reading, verifying and appending must end with a
 ** result or an error.  2: a signed note or a key.  3: arguments of proofs and
-** signatures.
+** signatures; and JSON.
 */
 #include <sqlite3.h>
 #include <stdint.h>
@@ -171,6 +171,11 @@ static void fuzz_proof(const uint8_t *data, size_t size) {
                  "SELECT attest_verify(substr(?2, 1, 32), substr(?2, 33),"
                  " 'message')",
                  data, size) == 1) {
+    abort();
+  }
+  /* The canonical form is its own. */
+  if (fuzz_bytes(db, "SELECT attest_json(attest_json(?1)) IS attest_json(?1)",
+                 data, size) == 0) {
     abort();
   }
   fuzz_bytes(db, "SELECT attest_hmac(?1, 1)", data, size);

@@ -21,6 +21,7 @@ FUNCTIONS = {
     ("attest_hash", -1): PURE,
     ("attest_hash_agg", -1): PURE,
     ("attest_hmac", -1): DIRECTONLY | DETERMINISTIC,
+    ("attest_json", 1): PURE,
     ("attest_keygen", 0): DIRECTONLY,
     ("attest_sha256", 1): PURE,
     ("attest_sign", -1): DIRECTONLY | DETERMINISTIC,
