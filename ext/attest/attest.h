@@ -5,6 +5,7 @@
 **   attest_keys.c        HMAC and Ed25519 over it
 **   attest_notes.c       signed notes
 **   attest_json.c        canonical JSON
+**   attest_dsse.c        DSSE envelopes
 */
 #ifndef HF_ATTEST_ATTEST_H
 #define HF_ATTEST_ATTEST_H
@@ -22,5 +23,10 @@ int attest_encode(sqlite3_context *context, int argc, sqlite3_value **argv,
 int attest_keys_register(HfConn *conn);
 int attest_notes_register(HfConn *conn);
 int attest_json_register(HfConn *conn);
+int attest_dsse_register(HfConn *conn);
+
+/* The bytes of a BLOB, or of hexadecimal TEXT, in out, which has room for
+** `room`.  Returns how many; -1 for anything else, and for more. */
+int attest_bytes(sqlite3_value *value, unsigned char *out, int room);
 
 #endif

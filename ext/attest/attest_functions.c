@@ -209,5 +209,6 @@ int hf_attest_register(HfConn *conn) {
   if (rc == SQLITE_OK) rc = attest_keys_register(conn);
   if (rc == SQLITE_OK) rc = attest_notes_register(conn);
   if (rc == SQLITE_OK) rc = attest_json_register(conn);
+  if (rc == SQLITE_OK) rc = attest_dsse_register(conn);
   return rc;
 }

@@ -23,9 +23,7 @@ static int keys_digit(unsigned char c) {
   return -1;
 }
 
-/* The bytes of a BLOB, or of hexadecimal TEXT, in out, which has room for
-** `room`.  Returns how many; -1 for anything else, and for more. */
-static int keys_bytes(sqlite3_value *value, unsigned char *out, int room) {
+int attest_bytes(sqlite3_value *value, unsigned char *out, int room) {
   int type = sqlite3_value_type(value), size, i;
   const unsigned char *data;
   if (type == SQLITE_BLOB) {
@@ -60,7 +58,7 @@ static void keys_result(sqlite3_context *context, int core_rc, const void *data,
 /* A key of 32 bytes; 0 with the error raised. */
 static int keys_key(sqlite3_context *context, const char *words,
                     sqlite3_value *value, unsigned char out[HF_ED25519_KEY]) {
-  if (keys_bytes(value, out, HF_ED25519_KEY) == HF_ED25519_KEY) return 1;
+  if (attest_bytes(value, out, HF_ED25519_KEY) == HF_ED25519_KEY) return 1;
   hf_wipe(out, HF_ED25519_KEY);
   sqlite3_result_error(context, words, -1);
   return 0;
@@ -93,7 +91,7 @@ static void keys_hmac(sqlite3_context *context, int argc,
   sqlite3_int64 size;
   int key_size, rc;
   if (keys_too_few(context, words, argc, 1)) return;
-  key_size = keys_bytes(argv[0], key, KEYS_HMAC_MAX);
+  key_size = attest_bytes(argv[0], key, KEYS_HMAC_MAX);
   if (key_size <= 0) {
     sqlite3_result_error(context, words, -1);
   } else if (attest_encode(context, argc - 1, argv + 1, &data, &size)) {
@@ -190,7 +188,7 @@ static void keys_verify(sqlite3_context *context, int argc,
       !keys_key(context, words, argv[0], public_key)) {
     return;
   }
-  if (keys_bytes(argv[1], signature, HF_ED25519_SIGNATURE) !=
+  if (attest_bytes(argv[1], signature, HF_ED25519_SIGNATURE) !=
       HF_ED25519_SIGNATURE) {
     sqlite3_result_int(context, 0);
     return;

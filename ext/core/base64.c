@@ -3,6 +3,8 @@
 */
 #include "core/base64.h"
 
+#include <string.h>
+
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -56,5 +58,25 @@ int hf_base64_decode(const char *text, size_t n, unsigned char *out,
     }
   }
   *size = used;
+  return 1;
+}
+
+int hf_base64_decode_any(char *text, size_t n, unsigned char *out,
+                         size_t *size) {
+  char last[4] = {'=', '=', '=', '='};
+  size_t i, whole, rest;
+  if (n > 0 && n % 4 == 0 && text[n - 1] == '=')
+    n -= text[n - 2] == '=' ? 2 : 1;
+  for (i = 0; i < n; i++) {
+    if (text[i] == '=') return 0;
+    if (text[i] == '-') text[i] = '+';
+    if (text[i] == '_') text[i] = '/';
+  }
+  whole = n / 4 * 4;
+  if (!hf_base64_decode(text, whole, out, size)) return 0;
+  if (n == whole) return 1;
+  memcpy(last, text + whole, n - whole);
+  if (!hf_base64_decode(last, 4, out + *size, &rest)) return 0;
+  *size += rest;
   return 1;
 }

@@ -19,4 +19,9 @@ void hf_base64_encode(const unsigned char *data, size_t n, char *out);
 int hf_base64_decode(const char *text, size_t n, unsigned char *out,
                      size_t *size);
 
+/* The same for the other alphabet, too ('-' and '_', RFC 4648 section 5), and
+** without padding.  Writes over the text; out has room for (n / 4 + 1) * 3. */
+int hf_base64_decode_any(char *text, size_t n, unsigned char *out,
+                         size_t *size);
+
 #endif

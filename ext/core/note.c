@@ -57,8 +57,15 @@ int hf_note_is_name(const char *name, size_t size) {
   return 1;
 }
 
-/* UTF-8, and no control characters but newlines. */
-static int note_is_plain(const char *text, size_t size) {
+int hf_note_is_utf8(const char *text, size_t size) {
+  size_t at = 0;
+  while (at < size) {
+    if (note_character(text, size, &at) == UINT32_MAX) return 0;
+  }
+  return 1;
+}
+
+int hf_note_is_plain(const char *text, size_t size) {
   size_t at = 0;
   while (at < size) {
     uint32_t c = note_character(text, size, &at);
@@ -69,7 +76,7 @@ static int note_is_plain(const char *text, size_t size) {
 
 int hf_note_is_text(const char *text, size_t size) {
   return size > 0 && size <= HF_NOTE_SIZE_MAX && text[size - 1] == '\n' &&
-         note_is_plain(text, size);
+         hf_note_is_plain(text, size);
 }
 
 /* ---- keys ---------------------------------------------------------------- */
@@ -289,7 +296,7 @@ static int note_check_line(const HfNoteKey *key, size_t keys,
 static size_t note_text_size(const char *note, size_t size) {
   size_t at;
   if (size < 3 || size > HF_NOTE_SIZE_MAX || note[size - 1] != '\n' ||
-      !note_is_plain(note, size)) {
+      !hf_note_is_plain(note, size)) {
     return 0;
   }
   for (at = size - 1; at > 0; at--) {

@@ -41,6 +41,11 @@ typedef struct HfNoteKey {
 ** long? */
 int hf_note_is_name(const char *name, size_t size);
 
+int hf_note_is_utf8(const char *text, size_t size);
+
+/* Is it UTF-8 whose control characters are only newlines? */
+int hf_note_is_plain(const char *text, size_t size);
+
 /* Is it a text that can be signed: UTF-8, control characters only newlines,
 ** one at its end? */
 int hf_note_is_text(const char *text, size_t size);

@@ -225,6 +225,13 @@ static const Operation operations[] = {
      "attest_sign(zeroblob(32), a), a) FROM l;"
      "SELECT attest_keygen(), attest_hash_agg(a) FROM l",
      0},
+    {"sign", "SELECT 1",
+     "WITH k(p) AS MATERIALIZED (SELECT attest_keygen()) SELECT dsse_verify("
+     "dsse_sign('t', 'payload', p ->> 'secret', 'id'), p ->> 'public') FROM k;"
+     "WITH k(p) AS MATERIALIZED (SELECT note_keygen('n')) SELECT note_verify("
+     "note_sign('t' || char(10), p ->> 'signer'), p ->> 'verifier') FROM k;"
+     "SELECT attest_json('{\"b\":[1.5,\"x\"],\"a\":null}')",
+     0},
     {"verify", LEDGER SOME,
      "SELECT * FROM ledger_verify('l'); SELECT ledger_report('l'); SELECT * "
      "FROM holdfast_check",

@@ -178,6 +178,10 @@ static void fuzz_proof(const uint8_t *data, size_t size) {
                  data, size) == 0) {
     abort();
   }
+  fuzz_bytes(db,
+             "SELECT dsse_verify(?1, 'd75a980182b10ab7d54bfed3c964073a0ee172f3d"
+             "aa62325af021a68f707511a')",
+             data, size);
   fuzz_bytes(db, "SELECT attest_hmac(?1, 1)", data, size);
   fuzz_bytes(db, "SELECT attest_sign(?1, 1)", data, size);
   fuzz_bytes(db, "SELECT attest_canonical(?1, ?2)", data, size);

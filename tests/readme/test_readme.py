@@ -26,6 +26,9 @@ FUNCTIONS = {
     ("attest_sha256", 1): PURE,
     ("attest_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("attest_verify", -1): PURE,
+    ("dsse_sign", 3): DIRECTONLY | DETERMINISTIC,
+    ("dsse_sign", 4): DIRECTONLY | DETERMINISTIC,
+    ("dsse_verify", 2): PURE,
     ("holdfast_debug", 0): 0,
     ("holdfast_install", -1): DIRECTONLY,
     ("holdfast_version", 0): PURE,
@@ -91,7 +94,7 @@ def test_each_is_in_the_readme(added):
 def test_each_in_the_readme_exists(added):
     known = {name for name, _ in added[0]} | added[1] | {"ledger"}
     named = set(re.findall(
-        r"\b((?:attest|holdfast|ledger|merkle|note)_[a-z0-9_]+)\(", README))
+        r"\b((?:attest|dsse|holdfast|ledger|merkle|note)_[a-z0-9_]+)\(", README))
     assert named - known == set()
 
 
