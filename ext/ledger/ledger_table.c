@@ -189,7 +189,9 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
 
 /* The head that is kept in memory follows the transaction.  It outlives a
 ** commit for as long as the file's data version stays the same: every commit,
-** of any connection, changes that. */
+** of any connection, changes that.  In a transaction that was begun before, the
+** connection may itself have written to the entry table, with the triggers off
+** or gone; so there it is read again. */
 
 static unsigned table_data_version(const HfLedger *ledger) {
   unsigned version = 0;
@@ -200,8 +202,9 @@ static unsigned table_data_version(const HfLedger *ledger) {
 
 static int table_begin(sqlite3_vtab *vtab) {
   HfLedger *ledger = (HfLedger *)vtab;
-  ledger->head_valid =
-      ledger->head_kept && ledger->head_version == table_data_version(ledger);
+  ledger->head_valid = ledger->head_kept &&
+                       sqlite3_get_autocommit(ledger->db) &&
+                       ledger->head_version == table_data_version(ledger);
   ledger->head_kept = 0;
   hf_stmts_begin_transaction(&ledger->stmts);
   return SQLITE_OK;

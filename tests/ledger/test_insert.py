@@ -351,6 +351,22 @@ def test_connections_that_share_a_cache(tmp_path, uri):
         connection.close()
 
 
+def test_the_head_is_read_again_in_a_transaction(typed):
+    """There, writes of the connection's own may have gone around the walls."""
+    for i in range(3):
+        typed.run("INSERT INTO l(i) VALUES (?)", (i,))
+    guard = typed.value("SELECT sql FROM sqlite_schema WHERE name ="
+                        " 'l_entry_delete'")
+    typed.run("BEGIN")
+    typed.run("DROP TRIGGER l_entry_delete")
+    typed.run("DELETE FROM l_entry WHERE seq = 3")
+    typed.run(guard)
+    typed.run("INSERT INTO l(i) VALUES (4)")
+    typed.run("COMMIT")
+    assert typed.run("SELECT seq, i FROM l") == [(1, 0), (2, 1), (3, 4)]
+    assert typed.verify() == []
+
+
 def test_a_stale_snapshot_is_passed_through(typed):
     other = apsw.Connection(typed.path)
     load_apsw(other)
