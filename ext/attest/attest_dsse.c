@@ -16,6 +16,7 @@
 #include "core/base64.h"
 #include "core/note.h"
 #include "core/signature.h"
+#include "core/utf8.h"
 
 /* Signatures of an envelope that are looked at. */
 #define DSSE_SIGNATURES_MAX 100
@@ -128,8 +129,7 @@ static void dsse_sign(sqlite3_context *context, int argc,
   HfError err = {SQLITE_OK, NULL};
   char *pae;
   int rc;
-  if (sqlite3_value_type(argv[0]) == SQLITE_NULL ||
-      sqlite3_value_type(argv[1]) == SQLITE_NULL ||
+  if (hf_any_null(2, argv) ||
       !dsse_label(context, words, argv[0], &type, &type_size) ||
       !dsse_bytes(context, words, argv[1], &payload, &size)) {
     return;
@@ -262,11 +262,7 @@ static void dsse_verify(sqlite3_context *context, int argc,
   unsigned char public_key[HF_ED25519_KEY], *payload = NULL;
   HfError err = {SQLITE_OK, NULL};
   size_t size = 0, i;
-  (void)argc;
-  if (sqlite3_value_type(argv[0]) == SQLITE_NULL ||
-      sqlite3_value_type(argv[1]) == SQLITE_NULL) {
-    return;
-  }
+  if (hf_any_null(argc, argv)) return;
   if (sqlite3_value_type(argv[0]) != SQLITE_TEXT ||
       attest_bytes(argv[1], public_key, HF_ED25519_KEY) != HF_ED25519_KEY) {
     sqlite3_result_error(context, words, -1);
@@ -284,7 +280,7 @@ static void dsse_verify(sqlite3_context *context, int argc,
     if (payload[i] < 0x20 && strchr("\t\n\r", payload[i]) == NULL) break;
     if (payload[i] == 0) break;
   }
-  if (i == size && hf_note_is_utf8((const char *)payload, size)) {
+  if (i == size && hf_utf8_is((const char *)payload, size)) {
     sqlite3_result_text64(context, (char *)payload, size, sqlite3_free,
                           SQLITE_UTF8);
   } else {

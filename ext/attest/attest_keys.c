@@ -182,9 +182,7 @@ static void keys_verify(sqlite3_context *context, int argc,
   HfError err = {SQLITE_OK, NULL};
   sqlite3_int64 size;
   int good = 0, rc;
-  if (keys_too_few(context, words, argc, 2) ||
-      sqlite3_value_type(argv[0]) == SQLITE_NULL ||
-      sqlite3_value_type(argv[1]) == SQLITE_NULL ||
+  if (keys_too_few(context, words, argc, 2) || hf_any_null(2, argv) ||
       !keys_key(context, words, argv[0], public_key)) {
     return;
   }

@@ -38,14 +38,6 @@ static void notes_error(sqlite3_context *context, int core_rc,
   hf_error_to_result(&err, context);
 }
 
-static int notes_any_null(int argc, sqlite3_value **argv) {
-  int i;
-  for (i = 0; i < argc; i++) {
-    if (sqlite3_value_type(argv[i]) == SQLITE_NULL) return 1;
-  }
-  return 0;
-}
-
 /*
 ** note_keygen(key_name)
 **
@@ -176,7 +168,7 @@ static void notes_verify(sqlite3_context *context, int argc,
     sqlite3_result_error(context, notes_out_of_keys, -1);
     return;
   }
-  if (notes_any_null(argc, argv) ||
+  if (hf_any_null(argc, argv) ||
       !notes_text(context, "note_verify: the note must be TEXT", argv[0], &note,
                   &size)) {
     return;

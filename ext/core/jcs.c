@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/utf8.h"
+
 typedef struct Jcs {
   const unsigned char *json;
   size_t size;
@@ -139,25 +141,11 @@ static int jcs_escape(Jcs *j, uint32_t *out) {
   return jcs_fail(j, "a lone surrogate");
 }
 
-/* A character of more than one byte. */
 static int jcs_utf8(Jcs *j, uint32_t *out) {
-  static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-  const unsigned char *z = j->json + j->at;
-  uint32_t c = z[0];
-  size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1, i;
-  if (c < 0xc0 || c > 0xf7 || j->size - j->at <= more) {
-    return jcs_fail(j, "ill-formed UTF-8");
-  }
-  c &= 0x3fU >> more;
-  for (i = 1; i <= more; i++) {
-    if ((z[i] & 0xc0) != 0x80) return jcs_fail(j, "ill-formed UTF-8");
-    c = c << 6 | (z[i] & 0x3f);
-  }
-  if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
-    return jcs_fail(j, "ill-formed UTF-8");
-  }
-  j->at += more + 1;
-  *out = c;
+  size_t at = j->at;
+  *out = hf_utf8_next((const char *)j->json, j->size, &at);
+  if (*out == HF_UTF8_WRONG) return jcs_fail(j, "ill-formed UTF-8");
+  j->at = at;
   return 1;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base64.h"
+#include "core/utf8.h"
 
 #define NOTE_ED25519 1 /* the type of a key and its signatures */
 #define NOTE_DASH "\xe2\x80\x94 "
@@ -15,30 +16,6 @@
 #define NOTE_PRIVATE "PRIVATE+KEY+"
 
 /* ---- text ---------------------------------------------------------------- */
-
-/* The character at *at, which moves on; UINT32_MAX for what is not UTF-8. */
-static uint32_t note_character(const char *text, size_t size, size_t *at) {
-  static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-  const unsigned char *z = (const unsigned char *)text + *at;
-  size_t more, i;
-  uint32_t c = z[0];
-  if (c < 0x80) {
-    (*at)++;
-    return c;
-  }
-  more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-  if (c < 0xc0 || c > 0xf7 || size - *at <= more) return UINT32_MAX;
-  c &= 0x3fU >> more;
-  for (i = 1; i <= more; i++) {
-    if ((z[i] & 0xc0) != 0x80) return UINT32_MAX;
-    c = c << 6 | (z[i] & 0x3f);
-  }
-  *at += more + 1;
-  if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
-    return UINT32_MAX;
-  }
-  return c;
-}
 
 /* Unicode's White_Space. */
 static int note_is_space(uint32_t c) {
@@ -51,16 +28,9 @@ int hf_note_is_name(const char *name, size_t size) {
   size_t at = 0;
   if (size == 0 || size > HF_NOTE_NAME_MAX) return 0;
   while (at < size) {
-    uint32_t c = note_character(name, size, &at);
-    if (c == UINT32_MAX || c < 0x20 || c == '+' || note_is_space(c)) return 0;
-  }
-  return 1;
-}
-
-int hf_note_is_utf8(const char *text, size_t size) {
-  size_t at = 0;
-  while (at < size) {
-    if (note_character(text, size, &at) == UINT32_MAX) return 0;
+    uint32_t c = hf_utf8_next(name, size, &at);
+    if (c == HF_UTF8_WRONG || c < 0x20 || c == '+' || note_is_space(c))
+      return 0;
   }
   return 1;
 }
@@ -68,8 +38,8 @@ int hf_note_is_utf8(const char *text, size_t size) {
 int hf_note_is_plain(const char *text, size_t size) {
   size_t at = 0;
   while (at < size) {
-    uint32_t c = note_character(text, size, &at);
-    if (c == UINT32_MAX || (c < 0x20 && c != '\n')) return 0;
+    uint32_t c = hf_utf8_next(text, size, &at);
+    if (c == HF_UTF8_WRONG || (c < 0x20 && c != '\n')) return 0;
   }
   return 1;
 }

@@ -41,8 +41,6 @@ typedef struct HfNoteKey {
 ** long? */
 int hf_note_is_name(const char *name, size_t size);
 
-int hf_note_is_utf8(const char *text, size_t size);
-
 /* Is it UTF-8 whose control characters are only newlines? */
 int hf_note_is_plain(const char *text, size_t size);
 

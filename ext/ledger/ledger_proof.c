@@ -47,15 +47,6 @@ static int proof_number(const char *function, const char *what, int argc,
                  least, most);
 }
 
-/* Is an argument NULL?  Then so is the result. */
-static int proof_any_null(int argc, sqlite3_value **argv) {
-  int i;
-  for (i = 0; i < argc; i++) {
-    if (sqlite3_value_type(argv[i]) == SQLITE_NULL) return 1;
-  }
-  return 0;
-}
-
 static void proof_result(sqlite3_context *context, const HfProof *proof,
                          HfError *err) {
   if (err->rc != SQLITE_OK) {
@@ -79,7 +70,7 @@ static void proof_make(sqlite3_context *context, int argc, sqlite3_value **argv,
   const char *name = (const char *)sqlite3_value_text(argv[0]);
   HfProof proof;
   LedgerPin pin;
-  if (proof_any_null(argc, argv)) return;
+  if (hf_any_null(argc, argv)) return;
   memset(&pin, 0, sizeof(pin));
   proof.count = 0;
   if (name == NULL) {
@@ -211,7 +202,7 @@ static void proof_verify_inclusion(sqlite3_context *context, int argc,
   uint64_t value[2];
   size_t count;
   int good = 0, rc;
-  if (proof_any_null(argc, argv)) return;
+  if (hf_any_null(argc, argv)) return;
   if (!proof_arguments(context,
                        "merkle_verify_inclusion: the arguments are leaf_hash "
                        "(BLOB), index, size (INTEGER), proof, root (BLOB)",
@@ -239,7 +230,7 @@ static void proof_verify_consistency(sqlite3_context *context, int argc,
   uint64_t value[2];
   size_t count;
   int good = 0, rc;
-  if (proof_any_null(argc, argv)) return;
+  if (hf_any_null(argc, argv)) return;
   if (!proof_arguments(context,
                        "merkle_verify_consistency: the arguments are old_size, "
                        "new_size (INTEGER), proof, old_root, new_root (BLOB)",

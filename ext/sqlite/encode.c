@@ -1,5 +1,6 @@
 /*
-** SQL values into the canonical encoding of core/canonical.h.
+** SQL values: looking at them, and into the canonical encoding of
+** core/canonical.h.
 */
 #include <assert.h>
 #include <string.h>
@@ -74,4 +75,12 @@ int hf_sink_value(HfSink *sink, sqlite3_value *value, int as_real) {
       hf_sink_put(sink, null, hf_canon_null(null));
       return SQLITE_OK;
   }
+}
+
+int hf_any_null(int n, sqlite3_value **value) {
+  int i;
+  for (i = 0; i < n; i++) {
+    if (sqlite3_value_type(value[i]) == SQLITE_NULL) return 1;
+  }
+  return 0;
 }

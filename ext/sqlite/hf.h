@@ -155,6 +155,11 @@ void hf_stmts_begin_transaction(HfStmts *stmts);
 void hf_stmts_end_transaction(HfStmts *stmts);
 void hf_stmts_clear(HfStmts *stmts);
 
+/* ---- arguments ----------------------------------------------------------- */
+
+/* Is one of the values NULL?  Then so is the result of most functions. */
+int hf_any_null(int n, sqlite3_value **value);
+
 /* ---- JSON ---------------------------------------------------------------- */
 
 /* Append a text as a JSON string, quotes included. */
