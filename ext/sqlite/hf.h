@@ -107,18 +107,19 @@ typedef struct HfFunction {
   void (*func)(sqlite3_context *, int, sqlite3_value **);
 } HfFunction;
 
-/* Register functions or a module; each takes a reference on conn, which is
-** the user data. */
+/* Register functions, an aggregate or a module; each takes a reference on conn,
+** which is the user data. */
 int hf_register_functions(HfConn *conn, const HfFunction *functions, int n);
 
-/* Register an aggregate, which is also a window function: `value` tells the
-** result so far.  Rows cannot be taken out of it again, so a window must begin
-** at UNBOUNDED PRECEDING. */
+/* The aggregate is also a window function: `value` tells the result so far.
+** Rows cannot be taken out of it again, so a window must begin at UNBOUNDED
+** PRECEDING. */
 int hf_register_aggregate(HfConn *conn, const char *name, int args,
                           void (*step)(sqlite3_context *, int,
                                        sqlite3_value **),
                           void (*value)(sqlite3_context *),
                           void (*final)(sqlite3_context *));
+
 int hf_register_module(HfConn *conn, const char *name,
                        const sqlite3_module *module);
 
