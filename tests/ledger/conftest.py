@@ -7,6 +7,7 @@ again between any two statements.  HOLDFAST names another library to test.
 import os
 import pathlib
 import sqlite3
+import subprocess
 
 import apsw
 import pytest
@@ -86,6 +87,14 @@ class Database:
 
     def verify(self, name="l"):
         return self.run("SELECT finding, seq FROM ledger_verify(?)", (name,))
+
+
+def shell(*arguments, stdin=""):
+    """What the sqlite3 shell prints.  It runs only with its own SQLite."""
+    env = {key: text for key, text in os.environ.items()
+           if key != "LD_LIBRARY_PATH"}
+    return subprocess.run(["sqlite3", *arguments], input=stdin, text=True,
+                          capture_output=True, check=True, env=env).stdout
 
 
 def load_apsw(connection):

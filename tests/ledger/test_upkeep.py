@@ -1,11 +1,9 @@
 """What people do to databases: VACUUM, backup, .dump, REINDEX, blob I/O, an
 authorizer, odd pragmas.  A ledger stays whole, or says what is wrong."""
-import subprocess
-
 import apsw
 import pytest
 
-from conftest import LIBRARY, load_apsw
+from conftest import LIBRARY, load_apsw, shell
 
 
 def copy_is_whole(path, ledger):
@@ -58,11 +56,8 @@ def test_a_backup_into_the_connection(ledger, tmp_path):
 def test_dump(ledger, tmp_path):
     """The shell's .dump, restored by the shell."""
     ledger.run("PRAGMA wal_checkpoint")
-    dump = subprocess.run(["sqlite3", ledger.path, ".dump"],
-                          capture_output=True, text=True, check=True).stdout
-    subprocess.run(["sqlite3", str(tmp_path / "copy.db"),
-                    "-cmd", f".load '{LIBRARY}'"], input=dump, text=True,
-                   capture_output=True, check=True)
+    dump = shell(ledger.path, ".dump")
+    shell(str(tmp_path / "copy.db"), "-cmd", f".load '{LIBRARY}'", stdin=dump)
     copy_is_whole(tmp_path / "copy.db", ledger)
 
 
