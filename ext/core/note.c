@@ -4,13 +4,13 @@
 #include "core/note.h"
 
 #include <assert.h>
-#include <stdint.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base64.h"
 #include "core/utf8.h"
 
-#define NOTE_ED25519 1 /* the type of a key and its signatures */
 #define NOTE_DASH "\xe2\x80\x94 "
 #define NOTE_DASH_SIZE 4
 #define NOTE_PRIVATE "PRIVATE+KEY+"
@@ -52,7 +52,7 @@ int hf_note_is_text(const char *text, size_t size) {
 /* ---- keys ---------------------------------------------------------------- */
 
 static int note_key_id(HfSha256 *sha, HfNoteKey *key) {
-  static const unsigned char kind[] = {'\n', NOTE_ED25519};
+  const unsigned char kind[] = {'\n', (unsigned char)key->type};
   unsigned char hash[HF_SHA256_SIZE];
   int rc;
   hf_sha256_begin(sha);
@@ -69,6 +69,7 @@ int hf_note_key_make(HfSha256 *sha, const char *name, size_t size,
                      HfNoteKey *key) {
   int rc;
   memset(key, 0, sizeof(*key));
+  key->type = HF_NOTE_ED25519;
   if (!hf_note_is_name(name, size)) return HF_RANGE;
   memcpy(key->name, name, size);
   memcpy(key->secret, secret, sizeof(key->secret));
@@ -79,7 +80,7 @@ int hf_note_key_make(HfSha256 *sha, const char *name, size_t size,
 /* "<name>+<id>+<base64>", with what stands before it. */
 static void note_key_text(const HfNoteKey *key, const char *before,
                           const unsigned char *bytes, char *out) {
-  unsigned char data[1 + HF_ED25519_KEY] = {NOTE_ED25519};
+  unsigned char data[1 + HF_ED25519_KEY] = {(unsigned char)key->type};
   size_t n = strlen(before), name = strlen(key->name);
   memcpy(data + 1, bytes, HF_ED25519_KEY);
   // NOLINTNEXTLINE(bugprone-not-null-terminated-result): base64 ends it
@@ -122,7 +123,9 @@ static int note_key_split(const char *text, size_t size, HfNoteKey *key,
   memcpy(key->name, text, name);
   memcpy(id, plus + 1, 8);
   good = hf_base64_decode(plus + 10, BASE64, data, &n) &&
-         n == 1 + HF_ED25519_KEY && data[0] == NOTE_ED25519;
+         n == 1 + HF_ED25519_KEY &&
+         (data[0] == HF_NOTE_ED25519 || data[0] == HF_NOTE_COSIGNATURE);
+  key->type = data[0];
   if (good) memcpy(bytes, data + 1, HF_ED25519_KEY);
   hf_wipe(data, sizeof(data));
   return good;
@@ -155,7 +158,8 @@ int hf_note_read_signer(HfSha256 *sha, const char *text, size_t size,
   char id[8];
   int rc;
   if (size < before || memcmp(text, NOTE_PRIVATE, before) != 0 ||
-      !note_key_split(text + before, size - before, key, id, key->secret)) {
+      !note_key_split(text + before, size - before, key, id, key->secret) ||
+      key->type != HF_NOTE_ED25519) {
     return HF_RANGE;
   }
   rc = hf_ed25519_public(key->secret, key->public_key);
@@ -231,16 +235,42 @@ static int note_line_id(const NoteLine *line, unsigned char id[4]) {
   return total >= 5;
 }
 
-/* Check one line against the keys.  *verdict: 1 good, -1 wrong, 0 of another
-** key, or of one that was seen before. */
-static int note_check_line(const HfNoteKey *key, size_t keys,
-                           const NoteLine *line, const unsigned char id[4],
-                           const char *text, size_t text_size,
-                           unsigned char *seen, int *verdict) {
-  unsigned char data[(hf_base64_size(4 + HF_ED25519_SIGNATURE)) / 4 * 3];
+/* The signature of a known key over the text.  *good: it holds. */
+static int note_check_signature(HfNoteKey *key, const NoteLine *line,
+                                const char *text, size_t text_size, int *good) {
+  unsigned char data[hf_base64_size(12 + HF_ED25519_SIGNATURE) / 4 * 3];
+  char message[HF_NOTE_COSIGNED_MAX + 64];
+  size_t before = key->type == HF_NOTE_COSIGNATURE ? 12 : 4;
   size_t i, n;
-  int good, rc;
-  *verdict = 0;
+  int rc;
+  *good = 0;
+  key->verdict = -1;
+  if (line->base64_size != hf_base64_size(before + HF_ED25519_SIGNATURE) ||
+      !hf_base64_decode(line->base64, line->base64_size, data, &n) ||
+      n != before + HF_ED25519_SIGNATURE) {
+    return HF_OK;
+  }
+  if (key->type == HF_NOTE_COSIGNATURE) {
+    if (text_size > HF_NOTE_COSIGNED_MAX) return HF_OK;
+    for (i = 4; i < 12; i++) key->time = key->time << 8 | data[i];
+    n = (size_t)snprintf(message, sizeof(message),
+                         "cosignature/v1\ntime %" PRIu64 "\n", key->time);
+    memcpy(message + n, text, text_size);
+    text = message;
+    text_size += n;
+  }
+  rc = hf_ed25519_verify(key->public_key, data + before, text, text_size, good);
+  if (rc == HF_OK && *good) key->verdict = 1;
+  return rc;
+}
+
+/* Check one line against the keys.  *good: it is not a wrong line of one of
+** them.  A key's second line is not looked at. */
+static int note_check_line(HfNoteKey *key, size_t keys, const NoteLine *line,
+                           const unsigned char id[4], const char *text,
+                           size_t text_size, unsigned char *seen, int *good) {
+  size_t i;
+  *good = 1;
   for (i = 0; i < keys; i++) {
     if (strlen(key[i].name) == line->name_size &&
         memcmp(key[i].name, line->name, line->name_size) == 0 &&
@@ -250,20 +280,12 @@ static int note_check_line(const HfNoteKey *key, size_t keys,
   }
   if (i == keys || seen[i]) return HF_OK;
   seen[i] = 1;
-  *verdict = -1;
-  if (line->base64_size != hf_base64_size(4 + HF_ED25519_SIGNATURE) ||
-      !hf_base64_decode(line->base64, line->base64_size, data, &n) ||
-      n != 4 + HF_ED25519_SIGNATURE) {
-    return HF_OK;
-  }
-  rc = hf_ed25519_verify(key[i].public_key, data + 4, text, text_size, &good);
-  if (rc == HF_OK && good) *verdict = 1;
-  return rc;
+  return note_check_signature(&key[i], line, text, text_size, good);
 }
 
 /* Where the text ends: behind the newline before the last blank line; 0 for a
 ** note that has none. */
-static size_t note_text_size(const char *note, size_t size) {
+static size_t note_text_end(const char *note, size_t size) {
   size_t at;
   if (size < 3 || size > HF_NOTE_SIZE_MAX || note[size - 1] != '\n' ||
       !hf_note_is_plain(note, size)) {
@@ -277,29 +299,39 @@ static size_t note_text_size(const char *note, size_t size) {
   return 0;
 }
 
-int hf_note_verify(const HfNoteKey *key, size_t keys, const char *note,
-                   size_t size, size_t *text_size) {
-  size_t text = note_text_size(note, size), at = text + 1;
+int hf_note_verify(HfNoteKey *key, size_t keys, const char *note, size_t size,
+                   size_t *text_size) {
+  size_t text = note_text_end(note, size), at = text + 1, i;
   unsigned char seen[HF_NOTE_SIGNATURES_MAX] = {0};
-  int lines = 0, good = 0;
+  int lines = 0, any = 0;
+  for (i = 0; i < keys; i++) {
+    key[i].verdict = 0;
+    key[i].time = 0;
+  }
   *text_size = 0;
   if (text == 0 || keys > HF_NOTE_SIGNATURES_MAX) return HF_OK;
   while (at < size) {
     const char *end = memchr(note + at, '\n', size - at);
     unsigned char id[4] = {0};
     NoteLine line;
-    int verdict, rc;
+    int good, rc;
     assert(end != NULL); /* the note ends in one */
     if (++lines > HF_NOTE_SIGNATURES_MAX ||
         !note_line(note + at, (size_t)(end - note) - at, &line) ||
         !note_line_id(&line, id)) {
       return HF_OK;
     }
-    rc = note_check_line(key, keys, &line, id, note, text, seen, &verdict);
-    if (rc != HF_OK || verdict < 0) return rc;
-    good += verdict;
+    rc = note_check_line(key, keys, &line, id, note, text, seen, &good);
+    if (rc != HF_OK || !good) return rc;
     at = (size_t)(end - note) + 1;
   }
-  if (good > 0) *text_size = text;
+  for (i = 0; i < keys; i++) any |= key[i].verdict;
+  if (any || keys == 0) *text_size = text;
   return HF_OK;
+}
+
+size_t hf_note_text_size(const char *note, size_t size) {
+  size_t text;
+  /* Without keys only the form is looked at. */
+  return hf_note_verify(NULL, 0, note, size, &text) == HF_OK ? text : 0;
 }

@@ -10,6 +10,7 @@
 **   ledger_query.c      SELECT: constraint push-down
 **   ledger_cursor.c     SELECT: cursors
 **   ledger_table.c      the virtual table itself
+**   ledger_checkpoint.c signed checkpoints
 **   ledger_verify.c     every check there is, as a stream of findings
 **   ledger_report.c     ledger_verify (table-valued) and ledger_report
 **   ledger_functions.c  ledger_size, ledger_head, ledger_root, …
@@ -140,6 +141,9 @@ int ledger_genesis(HfConn *conn, const char *origin, const char *schema_text,
 int ledger_id(HfConn *conn, const unsigned char *genesis, const char *name,
               sqlite3_int64 *out, HfError *err);
 
+/* Fill in ledger->id. */
+int ledger_need_id(HfLedger *ledger, HfError *err);
+
 typedef enum LedgerObjectKind {
   LEDGER_TABLE, /* tables and indexes stay when a ledger is renamed, */
   LEDGER_INDEX,
@@ -262,13 +266,18 @@ typedef struct LedgerFinding {
 
 typedef struct LedgerVerify LedgerVerify;
 
-enum {
-  LEDGER_VERIFY_ALL = 0,
-  LEDGER_VERIFY_STRUCTURE = 1 /* tables, indexes, triggers, configuration */
-};
+/* What to verify.  Texts are the caller's, and not needed after the call; NULL
+** stands for none. */
+typedef struct LedgerScope {
+  int structure;          /* only tables, indexes, triggers and configuration */
+  const char *checkpoint; /* a signed note that was kept elsewhere */
+  size_t checkpoint_size;
+  const char *verifiers; /* keys of the log and of witnesses, between spaces */
+} LedgerScope;
 
-int ledger_verify_open(HfLedger *ledger, int mode, LedgerVerify **out,
-                       HfError *err);
+/* SQLITE_ERROR for verifiers that are none. */
+int ledger_verify_open(HfLedger *ledger, const LedgerScope *scope,
+                       LedgerVerify **out, HfError *err);
 
 /* SQLITE_ROW with a finding, whose detail stays the verifier's until the next
 ** call; SQLITE_DONE at the end; or an error. */
@@ -285,12 +294,35 @@ typedef struct LedgerTotals {
 } LedgerTotals;
 const LedgerTotals *ledger_verify_totals(const LedgerVerify *verify);
 
+/* How strong the proof is, if there are no findings. */
+typedef enum LedgerAssurance {
+  LEDGER_SELF_CONSISTENT, /* nothing outside the file was asked */
+  LEDGER_SIGNED,          /* a stored checkpoint is signed by the key given */
+  LEDGER_ANCHORED,        /* a checkpoint was given */
+  LEDGER_WITNESSED        /* and a witness whose key was given cosigned it */
+} LedgerAssurance;
+
+/* The checkpoint on which the assurance rests: the one given, or else the
+** newest that is stored, of those signed by a key that was given.  Final after
+** SQLITE_DONE. */
+typedef struct LedgerAnchor {
+  LedgerAssurance assurance;
+  int there;        /* there is one */
+  int given;        /* by the caller; else it is stored */
+  sqlite3_int64 at; /* when it was made, as far as that is known, ms */
+  sqlite3_int64 size;
+  unsigned char root[HF_SHA256_SIZE];
+  char *signed_by; /* JSON array of the keys given whose signatures hold */
+} LedgerAnchor;
+const LedgerAnchor *ledger_verify_anchor(const LedgerVerify *verify);
+
 /* ---- registration -------------------------------------------------------- */
 
 int ledger_table_register(HfConn *conn);
 int ledger_report_register(HfConn *conn);
 int ledger_functions_register(HfConn *conn);
 int ledger_proof_register(HfConn *conn);
+int ledger_checkpoint_register(HfConn *conn);
 int hf_merkle_register(HfConn *conn);
 
 #endif

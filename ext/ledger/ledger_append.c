@@ -272,14 +272,7 @@ static int append_prepare_append(HfLedger *ledger, HfError *err) {
                    "than %d deep",
                    ledger->name, LEDGER_MAX_DEPTH);
   }
-  if (ledger->id < 0) {
-    LedgerConfig config;
-    if (ledger_config_read(ledger, &config, err) == SQLITE_OK) {
-      ledger_id(ledger->conn, config.genesis, ledger->name, &ledger->id, err);
-    }
-    ledger_config_clear(&config);
-  }
-  if (err->rc == SQLITE_OK &&
+  if (ledger_need_id(ledger, err) == SQLITE_OK &&
       (!ledger->head_valid ||
        ledger->head_generation != ledger->conn->generation)) {
     ledger_load_head(ledger, err);

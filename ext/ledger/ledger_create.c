@@ -35,6 +35,16 @@ int ledger_id(HfConn *conn, const unsigned char *genesis, const char *name,
   return SQLITE_OK;
 }
 
+int ledger_need_id(HfLedger *ledger, HfError *err) {
+  LedgerConfig config;
+  if (ledger->id >= 0) return SQLITE_OK;
+  if (ledger_config_read(ledger, &config, err) == SQLITE_OK) {
+    ledger_id(ledger->conn, config.genesis, ledger->name, &ledger->id, err);
+  }
+  ledger_config_clear(&config);
+  return err->rc;
+}
+
 /* ---- configuration ------------------------------------------------------- */
 
 int ledger_config_read(HfLedger *ledger, LedgerConfig *config, HfError *err) {
@@ -205,6 +215,7 @@ int ledger_objects_drop(HfLedger *ledger, HfError *err) {
     const char *suffix;
   } object[] = {{LEDGER_VIEW, "direct"},
                 {LEDGER_TABLE, "entry"},
+                {LEDGER_TABLE, "checkpoint"},
                 {LEDGER_TABLE, "config"}};
   size_t i;
   for (i = 0; i < sizeof(object) / sizeof(*object); i++) {
@@ -221,7 +232,7 @@ int ledger_objects_drop(HfLedger *ledger, HfError *err) {
 /* Users' policy triggers on the entry table follow the rename. */
 static int create_rename_tables(HfLedger *ledger, const char *to,
                                 HfError *err) {
-  static const char *const suffix[] = {"entry", "config"};
+  static const char *const suffix[] = {"entry", "checkpoint", "config"};
   size_t i;
   for (i = 0; i < sizeof(suffix) / sizeof(*suffix); i++) {
     hf_exec(ledger->db, err, "ALTER TABLE \"%w\".\"%w_%s\" RENAME TO \"%w_%s\"",

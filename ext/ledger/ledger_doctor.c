@@ -11,8 +11,8 @@
 static int doctor_structure(HfLedger *ledger, HfFindings *list, HfError *err) {
   const LedgerFinding *finding;
   LedgerVerify *verify;
-  if (ledger_verify_open(ledger, LEDGER_VERIFY_STRUCTURE, &verify, err) !=
-      SQLITE_OK) {
+  if (ledger_verify_open(ledger, &(LedgerScope){.structure = 1}, &verify,
+                         err) != SQLITE_OK) {
     return err->rc;
   }
   while (ledger_verify_next(verify, &finding, err) == SQLITE_ROW) {
@@ -131,6 +131,7 @@ int hf_ledger_register(HfConn *conn) {
   if (rc == SQLITE_OK) rc = ledger_report_register(conn);
   if (rc == SQLITE_OK) rc = ledger_functions_register(conn);
   if (rc == SQLITE_OK) rc = ledger_proof_register(conn);
+  if (rc == SQLITE_OK) rc = ledger_checkpoint_register(conn);
   if (rc == SQLITE_OK) rc = hf_merkle_register(conn);
   return rc;
 }

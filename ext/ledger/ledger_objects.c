@@ -15,6 +15,9 @@
 **   update   pure SQL.  The one UPDATE let through completes `node` of the
 **            newest entry after a direct INSERT, and changes nothing else.
 **   delete   pure SQL.
+**
+** The table of checkpoints has walls like these; that of the configuration is
+** closed.
 */
 #include <assert.h>
 #include <stdarg.h>
@@ -206,23 +209,45 @@ static int objects_add(LedgerObjects *list, LedgerObjectKind kind,
   return err->rc;
 }
 
-static int objects_add_config_triggers(LedgerObjects *list, const char *name,
-                                       HfError *err) {
+/* The triggers that fix a table but for what `allowed`, the condition of its
+** INSERT trigger, lets through. */
+static int objects_add_fixed(LedgerObjects *list, const char *name,
+                             const char *table, const char *allowed,
+                             const char *words, HfError *err) {
   static const char *const verb[] = {"INSERT", "UPDATE", "DELETE"};
-  static const char *const suffix[] = {"config_insert", "config_update",
-                                       "config_delete"};
+  static const char *const suffix[] = {"insert", "update", "delete"};
   int i;
   for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
-    objects_add(list, LEDGER_TRIGGER, name, suffix[i], "config",
+    char *trigger = hf_format(err, "%s_%s", table, suffix[i]);
+    if (trigger == NULL) break;
+    objects_add(list, LEDGER_TRIGGER, name, trigger, table,
                 hf_format(err,
-                          "\"%w_%s\" BEFORE %s ON \"%w_config\"\n"
-                          "BEGIN\n"
-                          "  SELECT RAISE(ABORT, 'ledger %q: its "
-                          "configuration is fixed');\n"
+                          "\"%w_%s\" BEFORE %s ON \"%w_%s\"\n"
+                          "%sBEGIN\n"
+                          "  SELECT RAISE(ABORT, 'ledger %q: %s');\n"
                           "END",
-                          name, suffix[i], verb[i], name, name),
+                          name, trigger, verb[i], name, table,
+                          i == 0 ? allowed : "", name, words),
                 err);
+    sqlite3_free(trigger);
   }
+  return err->rc;
+}
+
+/* A checkpoint comes from ledger_checkpoint() alone, so that none is there that
+** was not true: its id, negative, is what the module says it is inserting. */
+static int objects_add_checkpoint_triggers(LedgerObjects *list,
+                                           const char *name, sqlite3_int64 id,
+                                           HfError *err) {
+  char *allowed =
+      hf_format(err, "WHEN ledger_pending(%lld, -NEW.id) IS NOT 1\n", id);
+  if (allowed != NULL) {
+    objects_add_fixed(list, name, "checkpoint", allowed,
+                      "checkpoints are made by ledger_checkpoint() and never "
+                      "changed",
+                      err);
+  }
+  sqlite3_free(allowed);
   return err->rc;
 }
 
@@ -266,6 +291,19 @@ int ledger_objects_make(HfLedger *ledger, const char *name,
     objects_add(out, LEDGER_TABLE, name, "entry", "entry",
                 objects_entry_table(def, name, err), err);
   }
+  if (err->rc == SQLITE_OK) {
+    objects_add(out, LEDGER_TABLE, name, "checkpoint", "checkpoint",
+                hf_format(err,
+                          "\"%w_checkpoint\"(\n"
+                          "  id INTEGER PRIMARY KEY,\n"
+                          "  at INTEGER NOT NULL,\n"
+                          "  size INTEGER NOT NULL,\n"
+                          "  verifier TEXT NOT NULL,\n"
+                          "  note TEXT NOT NULL\n"
+                          ") STRICT",
+                          name),
+                err);
+  }
   if (err->rc == SQLITE_OK) objects_add_indexes(out, def, name, err);
   if (err->rc == SQLITE_OK) {
     objects_add(out, LEDGER_TRIGGER, name, "entry_insert", "entry",
@@ -299,7 +337,13 @@ int ledger_objects_make(HfLedger *ledger, const char *name,
                           name, name, name),
                 err);
   }
-  if (err->rc == SQLITE_OK) objects_add_config_triggers(out, name, err);
+  if (err->rc == SQLITE_OK) {
+    objects_add_fixed(out, name, "config", "", "its configuration is fixed",
+                      err);
+  }
+  if (err->rc == SQLITE_OK) {
+    objects_add_checkpoint_triggers(out, name, id, err);
+  }
   return err->rc;
 }
 

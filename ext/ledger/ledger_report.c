@@ -3,6 +3,9 @@
 **
 **   SELECT * FROM ledger_verify('phase_ledger')    one row a finding
 **   SELECT ledger_report('phase_ledger')           JSON
+**
+** Both take a checkpoint that was kept elsewhere, and verifier keys, as second
+** and third arguments.
 */
 #include <assert.h>
 #include <string.h>
@@ -11,7 +14,15 @@
 
 /* ---- ledger_verify ------------------------------------------------------- */
 
-enum { REPORT_FINDING, REPORT_SEQ, REPORT_DETAIL, REPORT_NAME };
+enum {
+  REPORT_FINDING,
+  REPORT_SEQ,
+  REPORT_DETAIL,
+  REPORT_NAME, /* the arguments */
+  REPORT_CHECKPOINT,
+  REPORT_VERIFIER_KEY
+};
+#define REPORT_ARGUMENTS 3
 
 typedef struct ReportTable {
   sqlite3_vtab base; /* must be first */
@@ -32,7 +43,9 @@ static int report_connect(sqlite3 *db, void *aux, int argc,
   ReportTable *table;
   int rc =
       sqlite3_declare_vtab(db, "CREATE TABLE ledger_verify(finding TEXT, "
-                               "seq INTEGER, detail TEXT, name TEXT HIDDEN)");
+                               "seq INTEGER, detail TEXT, name TEXT HIDDEN, "
+                               "checkpoint TEXT HIDDEN, "
+                               "verifier_key TEXT HIDDEN)");
   (void)argc;
   (void)argv;
   (void)message;
@@ -51,25 +64,26 @@ static int report_disconnect(sqlite3_vtab *vtab) {
   return SQLITE_OK;
 }
 
+/* idxNum: bit i says that argument i is given; they come in their order. */
 static int report_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
-  int i, unusable = 0;
+  int at[REPORT_ARGUMENTS] = {-1, -1, -1};
+  int i, argc = 0, unusable = 0;
   (void)vtab;
   info->estimatedCost = 1000000;
   info->estimatedRows = 10;
   for (i = 0; i < info->nConstraint; i++) {
     const struct sqlite3_index_constraint *term = &info->aConstraint[i];
-    if (term->iColumn != REPORT_NAME ||
-        term->op != SQLITE_INDEX_CONSTRAINT_EQ) {
+    if (term->iColumn < REPORT_NAME || term->op != SQLITE_INDEX_CONSTRAINT_EQ) {
       continue;
     }
-    if (!term->usable) {
-      unusable = 1;
-      continue;
-    }
-    info->aConstraintUsage[i].argvIndex = 1;
-    info->aConstraintUsage[i].omit = 1;
-    info->idxNum = 1;
-    return SQLITE_OK;
+    if (term->usable) at[term->iColumn - REPORT_NAME] = i;
+    else unusable = 1;
+  }
+  for (i = 0; i < REPORT_ARGUMENTS; i++) {
+    if (at[i] < 0) continue;
+    info->aConstraintUsage[at[i]].argvIndex = ++argc;
+    info->aConstraintUsage[at[i]].omit = 1;
+    info->idxNum |= 1 << i;
   }
   return unusable ? SQLITE_CONSTRAINT : SQLITE_OK;
 }
@@ -105,23 +119,55 @@ static int report_advance(ReportCursor *cursor, HfError *err) {
   return err->rc;
 }
 
+/* The checkpoint and the keys, either of which may be NULL. */
+static int report_scope(const char *function, sqlite3_value *checkpoint,
+                        sqlite3_value *verifiers, LedgerScope *scope,
+                        HfError *err) {
+  sqlite3_value *value[2] = {checkpoint, verifiers};
+  const char *text[2] = {NULL, NULL};
+  int i;
+  memset(scope, 0, sizeof(*scope));
+  for (i = 0; i < 2; i++) {
+    if (value[i] == NULL || sqlite3_value_type(value[i]) == SQLITE_NULL) {
+      continue;
+    }
+    if (sqlite3_value_type(value[i]) != SQLITE_TEXT) {
+      return hf_fail(err, SQLITE_ERROR, "%s: %s must be TEXT, or NULL",
+                     function, i ? "the verifier key" : "the checkpoint");
+    }
+    text[i] = (const char *)sqlite3_value_text(value[i]);
+    if (text[i] == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
+  }
+  scope->checkpoint = text[0];
+  scope->verifiers = text[1];
+  if (text[0]) scope->checkpoint_size = (size_t)sqlite3_value_bytes(checkpoint);
+  return SQLITE_OK;
+}
+
 static int report_filter(sqlite3_vtab_cursor *base, int idx_num,
                          const char *idx_str, int argc, sqlite3_value **argv) {
   ReportCursor *cursor = (ReportCursor *)base;
   HfConn *conn = ((ReportTable *)base->pVtab)->conn;
   HfError err = {SQLITE_OK, NULL};
+  sqlite3_value *argument[REPORT_ARGUMENTS] = {NULL, NULL, NULL};
   const char *name = NULL;
+  LedgerScope scope;
+  int i, next = 0;
   (void)idx_str;
+  (void)argc;
   report_reset(cursor);
-  if (idx_num == 1 && argc == 1) {
-    name = (const char *)sqlite3_value_text(argv[0]);
+  for (i = 0; i < REPORT_ARGUMENTS; i++) {
+    if (idx_num >> i & 1) argument[i] = argv[next++];
   }
+  if (argument[0]) name = (const char *)sqlite3_value_text(argument[0]);
   if (name == NULL) {
     hf_fail(&err, SQLITE_ERROR,
             "ledger_verify needs the name of a ledger: ledger_verify('x')");
-  } else if (ledger_pin(conn, name, &cursor->pin, &err) == SQLITE_OK &&
-             ledger_verify_open(cursor->pin.ledger, LEDGER_VERIFY_ALL,
-                                &cursor->verify, &err) == SQLITE_OK) {
+  } else if (report_scope("ledger_verify", argument[1], argument[2], &scope,
+                          &err) == SQLITE_OK &&
+             ledger_pin(conn, name, &cursor->pin, &err) == SQLITE_OK &&
+             ledger_verify_open(cursor->pin.ledger, &scope, &cursor->verify,
+                                &err) == SQLITE_OK) {
     report_advance(cursor, &err);
   }
   return hf_error_to_vtab(&err, base->pVtab);
@@ -153,9 +199,11 @@ static int report_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
       sqlite3_result_text(context, cursor->finding->detail, -1,
                           SQLITE_TRANSIENT);
       break;
-    default:
+    case REPORT_NAME:
       sqlite3_result_text(context, cursor->pin.ledger->name, -1,
                           SQLITE_TRANSIENT);
+      break;
+    default: /* not told again */
       break;
   }
   return SQLITE_OK;
@@ -219,21 +267,46 @@ static void report_anchors(HfLedger *ledger, sqlite3_str *json) {
   hf_error_clear(&err);
 }
 
-static char *report_make(HfLedger *ledger, HfError *err) {
+/* The checkpoint on which the assurance rests, and how old it is. */
+static void report_checkpoint(HfLedger *ledger, const LedgerAnchor *anchor,
+                              sqlite3_str *json, HfError *err) {
+  sqlite3_int64 now;
+  sqlite3_str_appendall(json, ",\"checkpoint\":");
+  if (!anchor->there) {
+    sqlite3_str_appendall(json, "null");
+    return;
+  }
+  sqlite3_str_appendf(json, "{\"source\":\"%s\",\"size\":%lld",
+                      anchor->given ? "given" : "stored", anchor->size);
+  report_json_hash(json, "root", anchor->root);
+  if (anchor->at == INT64_MIN) {
+    sqlite3_str_appendall(json, ",\"at\":null,\"age_ms\":null");
+  } else if (hf_clock_now(ledger->vfs, &now, err) == SQLITE_OK) {
+    sqlite3_str_appendf(json, ",\"at\":%lld,\"age_ms\":%lld", anchor->at,
+                        now > anchor->at ? now - anchor->at : 0);
+  }
+  sqlite3_str_appendf(json, ",\"signed_by\":%s}", anchor->signed_by);
+}
+
+static char *report_make(HfLedger *ledger, const LedgerScope *scope,
+                         HfError *err) {
+  static const char *const level[] = {"self-consistent", "signed", "anchored",
+                                      "witnessed"};
   sqlite3_str *json = sqlite3_str_new(ledger->db);
   sqlite3_str *findings = sqlite3_str_new(ledger->db);
   LedgerConfig config = {NULL, {0}};
   HfError ignored = {SQLITE_OK, NULL};
   const LedgerTotals *totals;
+  const LedgerAnchor *anchor;
   LedgerVerify *verify;
   char *list;
-  if (ledger_verify_open(ledger, LEDGER_VERIFY_ALL, &verify, err) ==
-      SQLITE_OK) {
+  if (ledger_verify_open(ledger, scope, &verify, err) == SQLITE_OK) {
     report_findings(verify, findings, err);
   }
   list = hf_str_finish(findings, err);
   if (err->rc == SQLITE_OK) {
     totals = ledger_verify_totals(verify);
+    anchor = ledger_verify_anchor(verify);
     sqlite3_str_appendall(json, "{\"ledger\":");
     hf_json_text(json, ledger->name);
     sqlite3_str_appendall(json, ",\"schema\":");
@@ -248,10 +321,12 @@ static char *report_make(HfLedger *ledger, HfError *err) {
     sqlite3_str_appendf(json, ",\"entries\":%lld,\"entries_checked\":%lld",
                         totals->entries, totals->checked);
     report_anchors(ledger, json);
+    report_checkpoint(ledger, anchor, json, err);
     sqlite3_str_appendf(json,
                         ",\"assurance\":\"%s\",\"finding_count\":%lld,"
                         "\"findings\":[%s]}",
-                        totals->findings == 0 ? "self-consistent" : "none",
+                        totals->findings == 0 ? level[anchor->assurance]
+                                              : "none",
                         totals->findings, list);
   }
   ledger_config_clear(&config);
@@ -262,26 +337,33 @@ static char *report_make(HfLedger *ledger, HfError *err) {
 }
 
 /*
-** ledger_report(name)
+** ledger_report(name [, checkpoint [, verifier_key]])
 **
-** Verifies the whole ledger and returns JSON: ledger, schema, origin, entries,
-** entries_checked, genesis, head, root (hexadecimal), assurance
-** ("self-consistent", or "none" when there are findings), finding_count, and
-** the first 1000 findings.  Errors: no such ledger; the file cannot be read.
+** checkpoint: a signed note that was kept elsewhere, or NULL; verifier_key: the
+** log's key, as note_keygen makes it, and those of witnesses, with spaces
+** between, or NULL.  Verifies the whole ledger and returns JSON: ledger, schema,
+** origin, entries, entries_checked, genesis, head, root (hexadecimal),
+** checkpoint (source, size, root, at and age_ms in milliseconds, signed_by),
+** assurance ("self-consistent", "signed", "anchored", "witnessed", or "none"
+** when there are findings), finding_count, and the first 1000 findings.
+** Errors: no such ledger; a key that is none; the file cannot be read.
 */
 static void report_function(sqlite3_context *context, int argc,
                             sqlite3_value **argv) {
   const char *name = (const char *)sqlite3_value_text(argv[0]);
   HfError err = {SQLITE_OK, NULL};
+  LedgerScope scope;
   char *json = NULL;
   LedgerPin pin;
-  (void)argc;
   memset(&pin, 0, sizeof(pin));
   if (name == NULL) {
     hf_fail(&err, SQLITE_ERROR, "ledger_report: the ledger's name is missing");
-  } else if (ledger_pin(sqlite3_user_data(context), name, &pin, &err) ==
-             SQLITE_OK) {
-    json = report_make(pin.ledger, &err);
+  } else if (report_scope("ledger_report", argc > 1 ? argv[1] : NULL,
+                          argc > 2 ? argv[2] : NULL, &scope,
+                          &err) == SQLITE_OK &&
+             ledger_pin(sqlite3_user_data(context), name, &pin, &err) ==
+                 SQLITE_OK) {
+    json = report_make(pin.ledger, &scope, &err);
   }
   ledger_unpin(&pin);
   if (err.rc != SQLITE_OK) {
@@ -308,6 +390,8 @@ int ledger_report_register(HfConn *conn) {
   };
   static const HfFunction functions[] = {
       {"ledger_report", 1, HF_READS, report_function},
+      {"ledger_report", 2, HF_READS, report_function},
+      {"ledger_report", 3, HF_READS, report_function},
   };
   int rc = hf_register_module(conn, "ledger_verify", &module);
   if (rc != SQLITE_OK) return rc;

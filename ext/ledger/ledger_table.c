@@ -258,9 +258,8 @@ static int table_integrity(sqlite3_vtab *vtab, const char *schema,
   const LedgerFinding *finding;
   LedgerVerify *verify;
   (void)schema;
-  if (ledger_verify_open(
-          ledger, flags & 1 ? LEDGER_VERIFY_STRUCTURE : LEDGER_VERIFY_ALL,
-          &verify, &err) == SQLITE_OK &&
+  if (ledger_verify_open(ledger, &(LedgerScope){.structure = flags & 1},
+                         &verify, &err) == SQLITE_OK &&
       ledger_verify_next(verify, &finding, &err) == SQLITE_ROW) {
     char number[24] = "";
     if (finding->seq > 0) {

@@ -17,6 +17,7 @@
 
 typedef enum VerifyPhase {
   VERIFY_ENTRIES,
+  VERIFY_CHECKPOINTS,
   VERIFY_INDEXES,
   VERIFY_DONE
 } VerifyPhase;
@@ -40,6 +41,7 @@ struct LedgerVerify {
   VerifyQueue queue;
   LedgerTotals totals;
   VerifyIndexes indexes;
+  VerifyCheckpoints checkpoints;
 
   VerifyEntry last; /* seq 0: none yet; its stored hash is the genesis */
   int last_known;   /* last.stored is what the next entry must follow */
@@ -47,6 +49,9 @@ struct LedgerVerify {
   /* Root of the newest perfect subtree of each level, and where it ends. */
   unsigned char root[HF_MERKLE_LEVELS][HF_SHA256_SIZE];
   sqlite3_int64 root_end[HF_MERKLE_LEVELS];
+  /* The tree of the hashes as they are stored, whatever the nodes say. */
+  HfFrontier tree;
+  int tree_known; /* no entry before this one is missing */
 };
 
 /* ---- findings ------------------------------------------------------------ */
@@ -119,6 +124,7 @@ static void verify_gap(LedgerVerify *v, sqlite3_int64 seq, HfError *err) {
   sqlite3_int64 first = v->last.seq + 1;
   verify_resolve(v, 0, err);
   v->last_known = 0;
+  v->tree_known = 0;
   if (first == seq - 1) {
     verify_add(&v->queue, err, "entry_missing", first,
                "entry %lld is missing; so %lld, which followed it, cannot be "
@@ -163,6 +169,70 @@ static void verify_hash(LedgerVerify *v, VerifyEntry *entry, sqlite3_int64 at,
   entry->doubtful = 1;
 }
 
+/* What verify_nodes() computes of an entry's nodes: parent[level], if computed
+** has that bit, is the node above two hashes of that level as they are stored,
+** of which right[level] is the second. */
+typedef struct VerifyParents {
+  uint64_t computed;
+  const unsigned char *right[HF_MERKLE_LEVELS];
+  unsigned char parent[HF_MERKLE_LEVELS][HF_SHA256_SIZE];
+} VerifyParents;
+
+/* Append the entry's hash to the tree.  Where the stored nodes are right, no
+** node is hashed twice. */
+static void verify_tree(LedgerVerify *v, const VerifyEntry *entry,
+                        const VerifyParents *known, HfError *err) {
+  int completed = hf_merkle_completed((uint64_t)entry->seq);
+  unsigned char carry[HF_SHA256_SIZE];
+  int level;
+  if (!v->tree_known) return;
+  memcpy(carry, entry->stored, HF_SHA256_SIZE);
+  for (level = 0; level < completed; level++) {
+    const unsigned char *left = v->tree.root[level];
+    if (known->computed >> level & 1 &&
+        memcmp(left, v->root[level], HF_SHA256_SIZE) == 0 &&
+        memcmp(carry, known->right[level], HF_SHA256_SIZE) == 0) {
+      memcpy(carry, known->parent[level], HF_SHA256_SIZE);
+    } else if (hf_fail_core(err, hf_merkle_node(v->ledger->conn->sha, left,
+                                                carry, carry)) != SQLITE_OK) {
+      return;
+    }
+  }
+  memcpy(v->tree.root[completed], carry, HF_SHA256_SIZE);
+  v->tree.size = (uint64_t)entry->seq;
+  v->tree.known = v->tree.size;
+}
+
+/* Compute the parents from the hashes and nodes as they are stored, and compare
+** them with the nodes.  Returns the lowest level of one that is wrong, or 0. */
+static int verify_parents(LedgerVerify *v, VerifyEntry *entry,
+                          const unsigned char *node, int completed,
+                          VerifyParents *known, HfError *err) {
+  int level, wrong = 0;
+  for (level = 0; level < completed; level++) {
+    const unsigned char *right =
+        level == 0 ? entry->stored
+                   : node + (size_t)(level - 1) * HF_SHA256_SIZE;
+    unsigned char *parent = known->parent[level];
+    if (v->root_end[level] != entry->seq - ((sqlite3_int64)1 << level)) {
+      continue;
+    }
+    if (hf_fail_core(err, hf_merkle_node(v->ledger->conn->sha, v->root[level],
+                                         right, parent)) != SQLITE_OK) {
+      break;
+    }
+    known->computed |= (uint64_t)1 << level;
+    known->right[level] = right;
+    if (memcmp(parent, node + (size_t)level * HF_SHA256_SIZE, HF_SHA256_SIZE) !=
+        0) {
+      if (wrong == 0) wrong = level + 1;
+    } else if (level == 0) {
+      entry->node_fits = 1;
+    }
+  }
+  return wrong;
+}
+
 /* Compare the entry's nodes with their children as they are stored. */
 static void verify_nodes(LedgerVerify *v, VerifyEntry *entry,
                          sqlite3_value *stored, HfError *err) {
@@ -170,48 +240,45 @@ static void verify_nodes(LedgerVerify *v, VerifyEntry *entry,
   const unsigned char *node = sqlite3_value_blob(stored);
   int completed = hf_merkle_completed((uint64_t)entry->seq);
   int size = sqlite3_value_bytes(stored);
-  int level, wrong = -1;
+  int level, wrong = 0;
+  int sound = type == SQLITE_BLOB && completed > 0 &&
+              size == completed * HF_SHA256_SIZE;
+  VerifyParents known;
+  known.computed = 0;
   if (type == SQLITE_NULL) {
     entry->node_open = completed > 0;
-    return;
-  }
-  if (type != SQLITE_BLOB || size != completed * HF_SHA256_SIZE ||
-      completed == 0) {
+  } else if (!sound) {
     verify_add(&v->queue, err, "node_altered", entry->seq,
                "its node has %d bytes, not %d", size,
                completed * HF_SHA256_SIZE);
-    return;
+  } else {
+    wrong = verify_parents(v, entry, node, completed, &known, err);
   }
-  for (level = 0; level < completed; level++) {
-    const unsigned char *right =
-        level == 0 ? entry->stored
-                   : node + (size_t)(level - 1) * HF_SHA256_SIZE;
-    unsigned char parent[HF_SHA256_SIZE];
-    sqlite3_int64 left = entry->seq - ((sqlite3_int64)1 << level);
-    if (v->root_end[level] == left) {
-      if (hf_fail_core(err, hf_merkle_node(v->ledger->conn->sha, v->root[level],
-                                           right, parent)) != SQLITE_OK) {
-        return;
-      }
-      if (memcmp(parent, node + (size_t)level * HF_SHA256_SIZE,
-                 HF_SHA256_SIZE) != 0) {
-        if (wrong < 0) wrong = level + 1;
-      } else if (level == 0) {
-        entry->node_fits = 1;
-      }
-    }
-  }
-  for (level = 1; level <= completed; level++) {
+  verify_tree(v, entry, &known, err);
+  for (level = 1; sound && level <= completed; level++) {
     memcpy(v->root[level], node + (size_t)(level - 1) * HF_SHA256_SIZE,
            HF_SHA256_SIZE);
     v->root_end[level] = entry->seq;
   }
-  if (wrong >= 0) {
+  if (wrong > 0) {
     verify_add(&v->queue, err, "node_altered", entry->seq,
                "the root of its subtree of %lld entries is not that of its "
                "halves",
                (sqlite3_int64)1 << wrong);
   }
+}
+
+/* Compare the checkpoints of this size with the tree. */
+static void verify_compare(LedgerVerify *v, sqlite3_int64 size,
+                           sqlite3_int64 at, HfError *err) {
+  unsigned char root[HF_SHA256_SIZE];
+  if (v->tree_known &&
+      hf_fail_core(err, hf_frontier_root(v->ledger->conn->sha, &v->tree,
+                                         root)) != SQLITE_OK) {
+    return;
+  }
+  verify_checkpoints_compare(v->ledger, &v->checkpoints, size, at,
+                             v->tree_known ? root : NULL, &v->queue, err);
 }
 
 /* A row whose number cannot be: before the first, twice, or out of order. */
@@ -255,6 +322,7 @@ static void verify_row(LedgerVerify *v, HfError *err) {
                "its time or its hash is not of the right type or length");
     v->last = entry;
     v->last_known = 0;
+    v->tree_known = 0;
     return;
   }
   memcpy(entry.stored, sqlite3_value_blob(row[SCAN_HASH]), HF_SHA256_SIZE);
@@ -270,6 +338,7 @@ static void verify_row(LedgerVerify *v, HfError *err) {
   v->last = entry;
   v->last_known = 1;
   v->last_at = at;
+  if (v->checkpoints.due <= entry.seq) verify_compare(v, entry.seq, at, err);
 }
 
 /* ---- the order of work --------------------------------------------------- */
@@ -285,32 +354,39 @@ static int verify_begin(LedgerVerify *v, HfError *err) {
   return err->rc;
 }
 
-static int verify_begin_entries(LedgerVerify *v, HfError *err) {
+static int verify_begin_entries(LedgerVerify *v, const LedgerScope *scope,
+                                HfError *err) {
   HfLedger *ledger = v->ledger;
   v->last_known = 1;
   v->last_at = INT64_MIN;
+  v->tree_known = 1;
+  if (verify_checkpoints_open(ledger, &v->checkpoints, scope, &v->queue, err) !=
+      SQLITE_OK) {
+    return err->rc;
+  }
+  if (v->checkpoints.due == 0) verify_compare(v, 0, INT64_MIN, err);
   if (ledger_take(ledger, ledger->sql_scan, &v->scan, err) ==
       SQLITE_CORRUPT_VTAB) {
     verify_add(&v->queue, &(HfError){SQLITE_OK, NULL}, "entry_missing", 0,
                "the entries cannot be read: %s", err->message);
     hf_error_clear(err);
-    v->phase = VERIFY_DONE;
+    v->phase = VERIFY_CHECKPOINTS;
     return SQLITE_OK;
   }
   v->phase = VERIFY_ENTRIES;
   return verify_indexes_open(ledger, &v->indexes, err);
 }
 
-int ledger_verify_open(HfLedger *ledger, int mode, LedgerVerify **out,
-                       HfError *err) {
+int ledger_verify_open(HfLedger *ledger, const LedgerScope *scope,
+                       LedgerVerify **out, HfError *err) {
   LedgerVerify *v = sqlite3_malloc64(sizeof(*v));
   *out = NULL;
   if (v == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
   memset(v, 0, sizeof(*v));
   v->ledger = ledger;
   v->phase = VERIFY_DONE;
-  if (verify_begin(v, err) == SQLITE_OK && mode == LEDGER_VERIFY_ALL) {
-    verify_begin_entries(v, err);
+  if (verify_begin(v, err) == SQLITE_OK && !scope->structure) {
+    verify_begin_entries(v, scope, err);
   }
   if (err->rc != SQLITE_OK) {
     ledger_verify_close(v);
@@ -330,10 +406,16 @@ static int verify_work(LedgerVerify *v, HfError *err) {
         case SQLITE_DONE:
           verify_resolve(v, 1, err);
           hf_stmt_give(&v->ledger->stmts, &v->scan);
-          v->phase = VERIFY_INDEXES;
+          v->phase = VERIFY_CHECKPOINTS;
           break;
         default:
           hf_fail_db(err, v->ledger->db);
+      }
+      return err->rc;
+    case VERIFY_CHECKPOINTS:
+      if (verify_checkpoints_end(v->ledger, &v->checkpoints, v->last.seq,
+                                 &v->queue, err) == SQLITE_DONE) {
+        v->phase = VERIFY_INDEXES;
       }
       return err->rc;
     case VERIFY_INDEXES:
@@ -363,6 +445,7 @@ void ledger_verify_close(LedgerVerify *v) {
   if (v == NULL) return;
   hf_stmt_give(&v->ledger->stmts, &v->scan);
   verify_indexes_close(&v->indexes);
+  verify_checkpoints_close(&v->checkpoints);
   verify_queue_clear(&v->queue);
   sqlite3_free(v->queue.finding);
   sqlite3_finalize(v->snapshot);
@@ -371,4 +454,8 @@ void ledger_verify_close(LedgerVerify *v) {
 
 const LedgerTotals *ledger_verify_totals(const LedgerVerify *v) {
   return &v->totals;
+}
+
+const LedgerAnchor *ledger_verify_anchor(const LedgerVerify *v) {
+  return &v->checkpoints.anchor;
 }

@@ -4,10 +4,13 @@
 **   ledger_verify.c     the entries, the chain and the tree; the order of work
 **   verify_structure.c  configuration, tables, triggers
 **   verify_index.c      indexes against the table
+**   verify_checkpoint.c checkpoints, stored and given, against the tree
 */
 #ifndef HF_LEDGER_VERIFY_H
 #define HF_LEDGER_VERIFY_H
 
+#include "core/checkpoint.h"
+#include "core/note.h"
 #include "ledger/ledger.h"
 
 /* Findings that wait to be handed out.  A step adds a few, and is not taken
@@ -80,5 +83,56 @@ void verify_indexes_row(VerifyIndexes *indexes, sqlite3_int64 seq,
 ** indexes were checked, or an error. */
 int verify_indexes_step(HfLedger *ledger, VerifyIndexes *indexes,
                         VerifyQueue *queue, HfError *err);
+
+/* ---- verify_checkpoint.c ------------------------------------------------- */
+
+/* A checkpoint that waits for the tree to have its size. */
+typedef struct VerifyCheckpoint {
+  int waits;
+  sqlite3_int64 id; /* of a stored one */
+  sqlite3_int64 at; /* when it was made, INT64_MIN when unknown */
+  sqlite3_int64 size;
+  unsigned char root[HF_SHA256_SIZE];
+  int signed_by_log; /* by a key that was given */
+  int witnessed;
+  char *signed_by; /* JSON array; sqlite3_free */
+} VerifyCheckpoint;
+
+typedef struct VerifyCheckpoints {
+  HfNoteKey *key; /* the verifiers given, then room for one that is stored */
+  int keys;
+  int log_keys; /* how many of them are a log's, not a witness's */
+
+  int asked; /* the caller gave a checkpoint, whatever it is */
+  VerifyCheckpoint given;
+  VerifyCheckpoint next; /* of the stored ones */
+  sqlite3_int64 due;     /* size at which the first of the two is compared */
+  sqlite3_stmt *stored;  /* NULL: no more */
+  sqlite3_int64 last_id;
+  sqlite3_int64 last_size;
+  int rewritten; /* a stored one that differs was reported */
+  int signed_stored;
+  VerifyCheckpoint cut; /* the newest stored one above the ledger's size */
+
+  LedgerAnchor anchor;
+} VerifyCheckpoints;
+
+/* Read the keys and the checkpoint given, and begin with the stored ones. */
+int verify_checkpoints_open(HfLedger *ledger, VerifyCheckpoints *c,
+                            const LedgerScope *scope, VerifyQueue *queue,
+                            HfError *err);
+void verify_checkpoints_close(VerifyCheckpoints *c);
+
+/* The tree has c->due entries, or more if some are missing: compare what waits
+** for that.  root: NULL when it is not known. */
+int verify_checkpoints_compare(HfLedger *ledger, VerifyCheckpoints *c,
+                               sqlite3_int64 size, sqlite3_int64 at,
+                               const unsigned char *root, VerifyQueue *queue,
+                               HfError *err);
+
+/* The ledger ends with this many entries. */
+int verify_checkpoints_end(HfLedger *ledger, VerifyCheckpoints *c,
+                           sqlite3_int64 size, VerifyQueue *queue,
+                           HfError *err);
 
 #endif

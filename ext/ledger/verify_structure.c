@@ -105,9 +105,10 @@ static int structure_check_types(HfLedger *ledger, VerifyQueue *queue,
   sqlite3_int64 strange;
   if (hf_query_int(ledger->db, err, 0, &strange,
                    "SELECT count(*) FROM \"%w\".sqlite_schema"
-                   " WHERE tbl_name IN ('%q_entry', '%q_config', '%q_direct')"
+                   " WHERE tbl_name IN ('%q_entry', '%q_config', '%q_direct',"
+                   "                    '%q_checkpoint')"
                    "   AND type NOT IN ('table', 'index', 'view', 'trigger')",
-                   ledger->schema, ledger->name, ledger->name,
+                   ledger->schema, ledger->name, ledger->name, ledger->name,
                    ledger->name) == SQLITE_OK &&
       strange > 0) {
     verify_add(queue, err, "config_altered", 0,
