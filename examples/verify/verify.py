@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Verify a Holdfast ledger without Holdfast: Python 3.9, its standard library, and a
-second reading of the formats. FILE is opened read-only.
+second reading of the formats. FILE is opened read-only (in WAL mode, SQLite itself may
+leave an empty -wal and a -shm beside it).
 
     verify.py FILE LEDGER [--checkpoint NOTE --key VERIFIER [--key VERIFIER ...]]
               [--seq N [--proof HEX_OR_FILE]] [--json]
@@ -16,7 +17,6 @@ verified; 1: findings; 2: wrong usage, or a file that cannot be opened."""
 import argparse
 import base64
 import json
-import os
 import re
 import sqlite3
 import struct
@@ -107,7 +107,7 @@ def verifier(text):
 
 
 def read_checkpoint(note, keys):
-    """(origin, size, root, the types of key that signed); ValueError if it is no good."""
+    """(origin, size, root, types of the keys that signed); ValueError if no good."""
     cut = note.rfind(b"\n\n") + 1
     text, tail = note[:cut], note[cut + 1 :].decode()
     if re.search(rb"[\x00-\x09\x0b-\x1f]", note) or not text or tail[-1:] != "\n":
@@ -131,7 +131,7 @@ def read_checkpoint(note, keys):
     if LOG not in signed:
         raise ValueError("no known log key signed it")
     body = re.fullmatch(
-        r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]{44})\n([^\n]+\n)*", text.decode())
+        r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n=]{43}=)\n([^\n]+\n)*", text.decode())
     if not body:
         raise ValueError("the signed text is not a checkpoint")
     return body[1].encode(), int(body[2]), unbase64(body[3]), signed
@@ -162,38 +162,41 @@ def node_hash(left, right):
 
 class Tree:
     """The right edge of a growing Merkle tree: a level has the root of the perfect
-    subtree that waits for its right half, twice: as computed, and as stored. So one
-    altered hash is one finding, and not another at each level of the tree above it."""
+    subtree that waits for its right half. Three trees in one: of the entries' hashes as
+    recomputed, of those hashes as stored, and of the subtree roots as stored. They are
+    one unless something was altered; and then what was is one finding, not one more at
+    each level above it."""
 
     def __init__(self):
-        self.size, self.edge = 0, [(None, None)] * 64
+        self.size, self.edge = 0, [(None,) * 3] * 64
 
     def add(self, computed, stored, node=b""):
         """Returns the level of the first root in node that does not follow, else 0."""
-        level, wrong, pair = 0, 0, (computed or stored, stored or computed)
+        computed, stored = computed or stored, stored or computed
+        level, wrong, roots = 0, 0, (computed, stored, stored)
         while self.size >> level & 1:
-            both = [node_hash(*halves) for halves in zip(self.edge[level], pair)]
-            root = node[32 * level :][:32] or both[1]
-            if both[0] and root not in both:
+            roots = [node_hash(*halves) for halves in zip(self.edge[level], roots)]
+            root = node[32 * level :][:32] or roots[2]
+            if roots[0] and root not in roots:
                 wrong = wrong or level + 1
-            pair, level = (both[0] or root, root), level + 1
-        self.edge[level], self.size = pair, self.size + 1
+            roots, level = (roots[0] or root, roots[1] or root, root), level + 1
+        self.edge[level], self.size = roots, self.size + 1
         return wrong
 
     def skip(self, size):
         """Goes on behind leaves that are missing; what they are part of is unknown."""
-        for level, _ in enumerate(self.edge):
+        for level in range(64):
             if self.size >> level != size >> level:
-                self.edge[level] = (None, None)
+                self.edge[level] = (None,) * 3
         self.size = size
 
     def roots(self):
-        """As computed, and as stored."""
-        pairs = [self.edge[i] for i in range(64) if self.size >> i & 1]
-        total = pairs[0] if pairs else (sha256(b"").digest(),) * 2
-        for pair in pairs[1:]:
-            total = tuple(map(node_hash, pair, total))
-        return total
+        """Of the hashes as recomputed, and as stored."""
+        subtrees = [self.edge[i] for i in range(64) if self.size >> i & 1]
+        total = subtrees[0] if subtrees else (sha256(b"").digest(),) * 3
+        for left in subtrees[1:]:
+            total = tuple(map(node_hash, left, total))
+        return total[:2]
 
 
 def inclusion_holds(leaf, index, size, proof, root):
@@ -221,7 +224,8 @@ def make_proof(db, table, index, size):
         low, high = (low, middle) if index < middle else (middle, high)
         tree = Tree()
         for row in db.execute(f"SELECT hash FROM {table} NOT INDEXED "
-                              "WHERE seq > ? AND seq <= ? ORDER BY seq", other):
+                              "WHERE seq > ? AND seq <= ? AND typeof(hash) = 'blob' "
+                              "ORDER BY seq", other):
             tree.add(None, row[0])
         proof.insert(0, tree.roots()[1])
     return proof
@@ -243,9 +247,9 @@ def exact(column):
 def open_file(path):
     """A connection that sees one snapshot; OSError if the file cannot be opened."""
     open(path, "rb").close()  # says in plain words why not
+    path = Path(path).resolve()
     for options in "?mode=ro", "?mode=ro&immutable=1":
-        db = sqlite3.connect(Path(path).resolve().as_uri() + options, uri=True,
-                             isolation_level=None)
+        db = sqlite3.connect(path.as_uri() + options, uri=True, isolation_level=None)
         db.text_factory = bytes
         try:
             db.execute("BEGIN")
@@ -254,9 +258,11 @@ def open_file(path):
         except sqlite3.OperationalError as e:
             # A file in WAL mode needs others beside it. Where they cannot be made, but
             # no WAL waits either, it can be read as it is.
-            wal = os.path.exists(path + "-wal") and os.path.getsize(path + "-wal")
-            if wal or not re.search("unable to open|readonly", str(e)):
-                raise OSError(str(e)) from e
+            wal = Path(f"{path}-wal")
+            waits = wal.exists() and wal.stat().st_size
+            beside = re.search("unable to open|readonly", str(e))
+            if waits or not beside or "immutable" in options:
+                raise OSError(str(e)) if re.search("unable|lock|I/O", str(e)) else e
     return db
 
 
@@ -264,9 +270,13 @@ def check_config(db, name, report):
     """(origin, columns of the entry table, what prev_hash of entry 1 may be)."""
     table, origin, columns, firsts = quoted(name + "_entry"), None, [], []
     try:
+        for part in quoted(name + "_config"), table:
+            shape = [(t[2], t[5])
+                     for t in db.execute(f"PRAGMA main.table_list({part})")]
+            if shape and shape[0][0] != b"table":  # a view can say what it likes
+                raise ValueError(f"{part} is no table")
         columns = [(c[1].decode(), c[2].decode(), c[5])
                    for c in db.execute(f"PRAGMA main.table_info({table})")]
-        shape = [(t[2], t[5]) for t in db.execute(f"PRAGMA main.table_list({table})")]
         rows = db.execute(f"SELECT CAST(key AS BLOB), {exact('value')} FROM "
                           f"{quoted(name + '_config')} ORDER BY key LIMIT 9").fetchall()
         if ([row[:2] for row in rows] != [
@@ -359,13 +369,13 @@ def audit(db, name, checkpoint, seq, proof, report):
     _, size, root, _ = checkpoint or (None,) * 4
     count, tree, there, leaf = check_entries(
         db, name, columns, firsts, size, seq, report)
-    if there and root not in there:
-        report("history_rewritten", None, f"the root over {size} entries is "
-               f"{there[0].hex() if there[0] else '?'}, not {root.hex()}")
+    if there and there[0] and root not in there:
+        report("history_rewritten", None,
+               f"the root over {size} entries is {there[0].hex()}, not {root.hex()}")
     if seq is not None:
         try:
             if not leaf or not size or seq > size:
-                raise ValueError("no such entry that can be recomputed, or no checkpoint")
+                raise ValueError("no entry that can be recomputed, or no checkpoint")
             if proof is None:
                 proof = make_proof(db, quoted(name + "_entry"), seq - 1, size)
             else:
@@ -386,7 +396,7 @@ def main():
     parser.add_argument("--checkpoint", metavar="NOTE", help="a file, or - for stdin")
     parser.add_argument("--key", type=verifier, action="append", default=[],
                         metavar="VERIFIER", help="of the log, or of a witness")
-    parser.add_argument("--seq", type=int, metavar="N", help="prove that it is included")
+    parser.add_argument("--seq", type=int, metavar="N", help="prove it included")
     parser.add_argument("--proof", metavar="HEX", help="by this proof: hex, or a file")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

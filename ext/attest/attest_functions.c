@@ -2,6 +2,7 @@
 ** Attestation: hashes of SQL values that anyone can recompute.
 **
 **   attest_canonical(v1, ..., vn)   the canonical encoding of a row, a BLOB
+**   attest_decode(encoding)         its values, as JSON
 **   attest_hash(v1, ..., vn)        SHA-256 of it, a BLOB of 32 bytes
 **   attest_hash_agg(v1, ..., vn)    aggregate: SHA-256 of the rows in order
 **   attest_sha256(bytes)            SHA-256 of a TEXT's or BLOB's bytes
@@ -25,7 +26,7 @@ int attest_write(HfSink *sink, int argc, sqlite3_value **argv) {
 
 int attest_encode(sqlite3_context *context, int argc, sqlite3_value **argv,
                   unsigned char **out, sqlite3_int64 *size) {
-  HfSink sink = {NULL, NULL, 0};
+  HfSink sink = {NULL, NULL, 0, 0};
   int limit = sqlite3_limit(sqlite3_context_db_handle(context),
                             SQLITE_LIMIT_LENGTH, -1);
   *out = NULL;
@@ -42,6 +43,7 @@ int attest_encode(sqlite3_context *context, int argc, sqlite3_value **argv,
     sqlite3_result_error_nomem(context);
     return 0;
   }
+  sink.room = sink.size;
   sink.size = 0;
   /* The values were converted the first time: nothing can fail now. */
   (void)attest_write(&sink, argc, argv);
@@ -58,11 +60,42 @@ int attest_encode(sqlite3_context *context, int argc, sqlite3_value **argv,
 */
 static void attest_canonical(sqlite3_context *context, int argc,
                              sqlite3_value **argv) {
-  unsigned char *data;
+  unsigned char few[512], *data;
+  HfSink sink = {NULL, few, 0, sizeof(few)};
   sqlite3_int64 size;
-  if (attest_encode(context, argc, argv, &data, &size)) {
+  /* Most rows are short: one pass, and no block to be allocated. */
+  if (attest_write(&sink, argc, argv) == SQLITE_OK && sink.size <= sink.room) {
+    sqlite3_result_blob(context, few, (int)sink.size, SQLITE_TRANSIENT);
+  } else if (attest_encode(context, argc, argv, &data, &size)) {
     sqlite3_result_blob64(context, data, (sqlite3_uint64)size, sqlite3_free);
   }
+}
+
+/*
+** attest_decode(encoding)
+**
+** encoding: a BLOB of attest_canonical().  Returns its values as a JSON array,
+** TEXT, to be read by people: a REAL has a point or an exponent, a BLOB is
+** {"blob":hex}, TEXT that is not UTF-8 {"text":hex}.  NULL for anything that is
+** no encoding.
+*/
+static void attest_decode(sqlite3_context *context, int argc,
+                          sqlite3_value **argv) {
+  const unsigned char *data = sqlite3_value_blob(argv[0]);
+  size_t size = (size_t)sqlite3_value_bytes(argv[0]);
+  sqlite3_str *json;
+  int rc;
+  (void)argc;
+  if (sqlite3_value_type(argv[0]) != SQLITE_BLOB || data == NULL) return;
+  json = sqlite3_str_new(sqlite3_context_db_handle(context));
+  hf_json_row(json, data, size);
+  rc = sqlite3_str_errcode(json);
+  if (rc == SQLITE_OK && sqlite3_str_value(json)[0] == '[') {
+    sqlite3_result_text(context, sqlite3_str_finish(json), -1, sqlite3_free);
+    return;
+  }
+  sqlite3_free(sqlite3_str_finish(json));
+  if (rc != SQLITE_OK) sqlite3_result_error_code(context, rc);
 }
 
 /*
@@ -74,7 +107,7 @@ static void attest_canonical(sqlite3_context *context, int argc,
 static void attest_hash(sqlite3_context *context, int argc,
                         sqlite3_value **argv) {
   HfConn *conn = sqlite3_user_data(context);
-  HfSink sink = {conn->sha, NULL, 0};
+  HfSink sink = {conn->sha, NULL, 0, 0};
   HfError err = {SQLITE_OK, NULL};
   unsigned char hash[HF_SHA256_SIZE];
   int rc;
@@ -107,7 +140,7 @@ static void attest_agg_step(sqlite3_context *context, int argc,
                             sqlite3_value **argv) {
   AttestAggregate *state = sqlite3_aggregate_context(context, sizeof(*state));
   HfError err = {SQLITE_OK, NULL};
-  HfSink sink = {NULL, NULL, 0};
+  HfSink sink = {NULL, NULL, 0, 0};
   int rc;
   if (state == NULL) {
     sqlite3_result_error_nomem(context);
@@ -197,6 +230,7 @@ static void attest_sha256(sqlite3_context *context, int argc,
 int hf_attest_register(HfConn *conn) {
   static const HfFunction functions[] = {
       {"attest_canonical", -1, HF_PURE, attest_canonical},
+      {"attest_decode", 1, HF_PURE, attest_decode},
       {"attest_hash", -1, HF_PURE, attest_hash},
       {"attest_sha256", 1, HF_PURE, attest_sha256},
   };

@@ -1,65 +1,72 @@
 /*
-** The canonical encoding of a row: see canonical.h.
+** Reading the canonical encoding: see canonical.h.
 */
 #include "core/canonical.h"
 
-#include <assert.h>
 #include <string.h>
 
-static size_t canon_counted(unsigned char *out, char tag, uint64_t count) {
-  unsigned char digit[20];
-  size_t n = 0, at = 0;
-  if (count < 10) { /* most counts and many lengths */
-    out[0] = (unsigned char)tag;
-    out[1] = (unsigned char)('0' + count);
-    out[2] = ':';
-    return 3;
+/* A tag, a decimal number without leading zeros, a colon. */
+static int canon_read_counted(const unsigned char *data, size_t size,
+                              size_t *at, char tag, uint64_t *count) {
+  size_t i = *at;
+  *count = 0;
+  if (i >= size || data[i++] != (unsigned char)tag) return 0;
+  if (i + 1 < size && data[i] == '0' && data[i + 1] != ':') return 0;
+  while (i < size && data[i] >= '0' && data[i] <= '9') {
+    if (*count > UINT64_MAX / 10 - 1) return 0;
+    *count = *count * 10 + (uint64_t)(data[i++] - '0');
   }
-  do {
-    digit[n++] = (unsigned char)('0' + count % 10);
-    count /= 10;
-  } while (count > 0);
-  out[at++] = (unsigned char)tag;
-  while (n > 0) out[at++] = digit[--n];
-  out[at++] = ':';
-  assert(at <= HF_CANON_HEAD);
-  return at;
-}
-
-static size_t canon_word(unsigned char *out, char tag, uint64_t word) {
-  int i;
-  out[0] = (unsigned char)tag;
-  for (i = 0; i < 8; i++) out[1 + i] = (unsigned char)(word >> (56 - 8 * i));
-  return 9;
-}
-
-size_t hf_canon_row(unsigned char *out, uint64_t count) {
-  return canon_counted(out, 'R', count);
-}
-
-size_t hf_canon_null(unsigned char *out) {
-  out[0] = 'N';
+  if (i >= size || data[i] != ':' || data[i - 1] == (unsigned char)tag) {
+    return 0;
+  }
+  *at = i + 1;
   return 1;
 }
 
-size_t hf_canon_integer(unsigned char *out, int64_t value) {
-  return canon_word(out, 'I', (uint64_t)value);
+int hf_canon_read_row(const unsigned char *data, size_t size, size_t *at,
+                      uint64_t *count) {
+  return canon_read_counted(data, size, at, 'R', count);
 }
 
-size_t hf_canon_real(unsigned char *out, double value) {
-  uint64_t bits;
-  _Static_assert(sizeof(bits) == sizeof(value), "double is binary64");
-  memcpy(&bits, &value, sizeof(bits));
-  /* A REAL column loses the sign of zero, a typeless one keeps it: one
-  ** encoding for both, or a copied row would change its hash. */
-  if (value == 0.0) bits = 0;
-  return canon_word(out, 'F', bits);
+static int canon_read_word(const unsigned char *data, size_t size, size_t *at,
+                           uint64_t *word) {
+  size_t i;
+  if (size - *at < 9) return 0;
+  *word = 0;
+  for (i = 1; i < 9; i++) *word = *word << 8 | data[*at + i];
+  *at += 9;
+  return 1;
 }
 
-size_t hf_canon_text(unsigned char *out, uint64_t size) {
-  return canon_counted(out, 'T', size);
-}
-
-size_t hf_canon_blob(unsigned char *out, uint64_t size) {
-  return canon_counted(out, 'B', size);
+int hf_canon_read(const unsigned char *data, size_t size, size_t *at,
+                  HfCanonItem *item) {
+  uint64_t word;
+  if (*at >= size) return 0;
+  memset(item, 0, sizeof(*item));
+  item->tag = (char)data[*at];
+  switch (item->tag) {
+    case 'N':
+      ++*at;
+      return 1;
+    case 'I':
+      if (!canon_read_word(data, size, at, &word)) return 0;
+      item->integer = (int64_t)word;
+      return 1;
+    case 'F':
+      if (!canon_read_word(data, size, at, &word)) return 0;
+      memcpy(&item->real, &word, sizeof(word));
+      return item->real == item->real && word != (uint64_t)1 << 63;
+    case 'T':
+    case 'B':
+      if (!canon_read_counted(data, size, at, item->tag, &word) ||
+          word > size - *at) {
+        return 0;
+      }
+      item->data = data + *at;
+      item->size = (size_t)word;
+      *at += item->size;
+      return 1;
+    default:
+      return 0;
+  }
 }

@@ -316,6 +316,10 @@ typedef struct LedgerAnchor {
 } LedgerAnchor;
 const LedgerAnchor *ledger_verify_anchor(const LedgerVerify *verify);
 
+/* Of a ledger that records tables, which ones, as JSON (verify_track.c);
+** NULL of another one. */
+char *verify_tracked_json(HfLedger *ledger, HfError *err);
+
 /* ---- registration -------------------------------------------------------- */
 
 int ledger_table_register(HfConn *conn);

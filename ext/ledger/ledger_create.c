@@ -9,7 +9,7 @@
 
 int ledger_genesis(HfConn *conn, const char *origin, const char *schema_text,
                    unsigned char out[HF_SHA256_SIZE], HfError *err) {
-  HfSink sink = {conn->sha, NULL, 0};
+  HfSink sink = {conn->sha, NULL, 0, 0};
   hf_sha256_begin(conn->sha);
   hf_sink_put(&sink, "\x00", 1);
   hf_sink_row(&sink, 3);
@@ -132,7 +132,7 @@ static int create_drop_one(HfLedger *ledger, const LedgerObject *object,
   hf_exec(ledger->db, err, "DROP %s IF EXISTS \"%w\".\"%w\"",
           create_noun[object->kind], ledger->schema, object->name);
   if (object->kind == LEDGER_TRIGGER) {
-    hf_guard_forget(ledger->conn, ledger->schema, object->table, err);
+    hf_guard_forget(ledger->conn, ledger->schema, object->table, NULL, err);
   }
   return err->rc;
 }
@@ -223,7 +223,7 @@ int ledger_objects_drop(HfLedger *ledger, HfError *err) {
     if (name == NULL) break;
     hf_exec(ledger->db, err, "DROP %s IF EXISTS \"%w\".\"%w\"",
             create_noun[object[i].kind], ledger->schema, name);
-    hf_guard_forget(ledger->conn, ledger->schema, name, err);
+    hf_guard_forget(ledger->conn, ledger->schema, name, NULL, err);
     sqlite3_free(name);
   }
   return err->rc;

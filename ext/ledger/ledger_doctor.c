@@ -6,7 +6,7 @@
 */
 #include <string.h>
 
-#include "ledger/ledger.h"
+#include "ledger/track.h"
 
 static int doctor_structure(HfLedger *ledger, HfFindings *list, HfError *err) {
   const LedgerFinding *finding;
@@ -132,6 +132,8 @@ int hf_ledger_register(HfConn *conn) {
   if (rc == SQLITE_OK) rc = ledger_functions_register(conn);
   if (rc == SQLITE_OK) rc = ledger_proof_register(conn);
   if (rc == SQLITE_OK) rc = ledger_checkpoint_register(conn);
+  if (rc == SQLITE_OK) rc = ledger_track_register(conn);
+  if (rc == SQLITE_OK) rc = ledger_reconcile_register(conn);
   if (rc == SQLITE_OK) rc = hf_merkle_register(conn);
   return rc;
 }

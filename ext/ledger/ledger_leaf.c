@@ -50,7 +50,7 @@ int ledger_leaf_hash(HfLedger *ledger, sqlite3_int64 seq,
                      const unsigned char *prev, sqlite3_int64 at,
                      sqlite3_value *const *value, unsigned char *out,
                      HfError *err) {
-  HfSink sink = {ledger->conn->sha, NULL, 0};
+  HfSink sink = {ledger->conn->sha, NULL, 0, 0};
   int rc;
   hf_sha256_begin(sink.sha);
   hf_sink_put(&sink, "\x00", 1);
@@ -63,7 +63,7 @@ int ledger_leaf_data(HfLedger *ledger, sqlite3_int64 seq,
                      const unsigned char *prev, sqlite3_int64 at,
                      sqlite3_value *const *value, unsigned char **out,
                      sqlite3_int64 *size, HfError *err) {
-  HfSink sink = {NULL, NULL, 0};
+  HfSink sink = {NULL, NULL, 0, 0};
   int rc = leaf_write(&sink, &ledger->def, seq, prev, at, value);
   *out = NULL;
   if (rc == SQLITE_OK) {
@@ -71,6 +71,7 @@ int ledger_leaf_data(HfLedger *ledger, sqlite3_int64 seq,
     if (sink.block == NULL) rc = SQLITE_NOMEM;
   }
   if (rc == SQLITE_OK) {
+    sink.room = sink.size;
     sink.size = 0;
     rc = leaf_write(&sink, &ledger->def, seq, prev, at, value);
   }

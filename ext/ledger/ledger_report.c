@@ -299,7 +299,7 @@ static char *report_make(HfLedger *ledger, const LedgerScope *scope,
   const LedgerTotals *totals;
   const LedgerAnchor *anchor;
   LedgerVerify *verify;
-  char *list;
+  char *list, *tracked = NULL;
   if (ledger_verify_open(ledger, scope, &verify, err) == SQLITE_OK) {
     report_findings(verify, findings, err);
   }
@@ -322,6 +322,8 @@ static char *report_make(HfLedger *ledger, const LedgerScope *scope,
                         totals->entries, totals->checked);
     report_anchors(ledger, json);
     report_checkpoint(ledger, anchor, json, err);
+    tracked = verify_tracked_json(ledger, err);
+    if (tracked) sqlite3_str_appendf(json, ",\"tracked\":%s", tracked);
     sqlite3_str_appendf(json,
                         ",\"assurance\":\"%s\",\"finding_count\":%lld,"
                         "\"findings\":[%s]}",
@@ -333,6 +335,7 @@ static char *report_make(HfLedger *ledger, const LedgerScope *scope,
   hf_error_clear(&ignored);
   ledger_verify_close(verify);
   sqlite3_free(list);
+  sqlite3_free(tracked);
   return hf_str_finish(json, err);
 }
 

@@ -416,6 +416,7 @@ static int verify_work(LedgerVerify *v, HfError *err) {
       if (verify_checkpoints_end(v->ledger, &v->checkpoints, v->last.seq,
                                  &v->queue, err) == SQLITE_DONE) {
         v->phase = VERIFY_INDEXES;
+        verify_tracked(v->ledger, &v->queue, err);
       }
       return err->rc;
     case VERIFY_INDEXES:

@@ -5,6 +5,7 @@
 **   verify_structure.c  configuration, tables, triggers
 **   verify_index.c      indexes against the table
 **   verify_checkpoint.c checkpoints, stored and given, against the tree
+**   verify_track.c      triggers of the tables that the ledger records
 */
 #ifndef HF_LEDGER_VERIFY_H
 #define HF_LEDGER_VERIFY_H
@@ -134,5 +135,9 @@ int verify_checkpoints_compare(HfLedger *ledger, VerifyCheckpoints *c,
 int verify_checkpoints_end(HfLedger *ledger, VerifyCheckpoints *c,
                            sqlite3_int64 size, VerifyQueue *queue,
                            HfError *err);
+
+/* ---- verify_track.c ------------------------------------------------------ */
+
+int verify_tracked(HfLedger *ledger, VerifyQueue *queue, HfError *err);
 
 #endif

@@ -12,7 +12,7 @@ void hf_sink_put(HfSink *sink, const void *data, size_t size) {
   assert(data != NULL || size == 0);
   if (sink->sha != NULL) {
     hf_sha256_add(sink->sha, data, size);
-  } else if (sink->block != NULL && size > 0) {
+  } else if (size > 0 && (sqlite3_int64)size <= sink->room - sink->size) {
     memcpy(sink->block + sink->size, data, size);
   }
   sink->size += (sqlite3_int64)size;

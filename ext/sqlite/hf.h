@@ -165,6 +165,12 @@ int hf_any_null(int n, sqlite3_value **value);
 
 /* Append a text as a JSON string, quotes included. */
 void hf_json_text(sqlite3_str *json, const char *text);
+void hf_json_bytes(sqlite3_str *json, const char *text, size_t size);
+
+/* Append the values of a row's canonical encoding as a JSON array, or null for
+** bytes that are none.  A REAL has a point or an exponent; a BLOB is
+** {"blob":hex}, TEXT that is not UTF-8 {"text":hex}. */
+void hf_json_row(sqlite3_str *json, const unsigned char *data, size_t size);
 
 /* ---- running SQL --------------------------------------------------------- */
 
@@ -193,12 +199,13 @@ int hf_query_text(sqlite3 *db, HfError *err, char **out, const char *format,
 
 /* ---- canonical encoding -------------------------------------------------- */
 
-/* Where encoded bytes go: into a digest, into memory, or nowhere, to be
-** counted. */
+/* Where encoded bytes go: into a digest, or into memory as long as they fit;
+** all are counted. */
 typedef struct HfSink {
   HfSha256 *sha;        /* begun, or NULL */
-  unsigned char *block; /* with room enough, or NULL */
+  unsigned char *block; /* or NULL */
   sqlite3_int64 size;   /* bytes so far */
+  sqlite3_int64 room;   /* of the block */
 } HfSink;
 
 void hf_sink_put(HfSink *sink, const void *data, size_t size);
@@ -257,11 +264,11 @@ typedef struct HfEmbeddedSql {
 extern const HfEmbeddedSql hf_embedded_sql[];
 
 /* Enter the trigger `name` of `schema` in the manifest there, which is made
-** when missing; forget all guards of a table. */
+** when missing; forget one guard, or with NULL for a name all of a table. */
 int hf_guard_record(HfConn *conn, const char *schema, const char *name,
                     const char *table, const char *area, HfError *err);
 int hf_guard_forget(HfConn *conn, const char *schema, const char *table,
-                    HfError *err);
+                    const char *name, HfError *err);
 
 /* ---- findings ------------------------------------------------------------ */
 

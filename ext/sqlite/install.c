@@ -351,14 +351,14 @@ int hf_guard_record(HfConn *conn, const char *schema, const char *name,
 }
 
 int hf_guard_forget(HfConn *conn, const char *schema, const char *table,
-                    HfError *err) {
+                    const char *name, HfError *err) {
   if (err->rc != SQLITE_OK ||
       !install_exists(conn, schema, "holdfast_guard", err)) {
     return err->rc;
   }
   return hf_exec(conn->db, err,
-                 "DELETE FROM \"%w\".holdfast_guard WHERE table_name = %Q",
-                 schema, table);
+                 "DELETE FROM \"%w\".holdfast_guard WHERE %s = %Q", schema,
+                 name ? "name" : "table_name", name ? name : table);
 }
 
 /* ---- the doctor's part --------------------------------------------------- */

@@ -19,6 +19,7 @@ PURE = DETERMINISTIC | INNOCUOUS
 # Every function, with its flags: what a hostile schema may call.
 FUNCTIONS = {
     ("attest_canonical", -1): PURE,
+    ("attest_decode", 1): PURE,
     ("attest_hash", -1): PURE,
     ("attest_hash_agg", -1): PURE,
     ("attest_hmac", -1): DIRECTONLY | DETERMINISTIC,
@@ -47,6 +48,8 @@ FUNCTIONS = {
     ("ledger_report", 3): 0,
     ("ledger_root", 1): INNOCUOUS,
     ("ledger_root", 2): INNOCUOUS,
+    ("ledger_track", 2): DIRECTONLY,
+    ("ledger_untrack", 1): DIRECTONLY,
     ("ledger_size", 1): INNOCUOUS,
     ("merkle_leaf_hash", 1): PURE,
     ("merkle_node_hash", 2): PURE,
@@ -57,7 +60,7 @@ FUNCTIONS = {
     ("note_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("note_verify", -1): PURE,
 }
-MODULES = {"ledger", "ledger_verify", "holdfast_check"}
+MODULES = {"ledger", "ledger_verify", "ledger_reconcile", "holdfast_check"}
 
 
 def registered(connection):

@@ -1,0 +1,108 @@
+/*
+** Tables under a ledger: ledger_track, ledger_untrack, ledger_reconcile.
+**
+**   track_table.c      what an ordinary table is: columns, keys, unique indexes
+**   track_objects.c    SQL text of the triggers that record its changes
+**   track_state.c      what the ledgers say about it
+**   track_functions.c  ledger_track and ledger_untrack
+**   track_reconcile.c  ledger_reconcile: the table against what was recorded
+**
+** A change is recorded by its images: `old`, what a row was, and `content`,
+** what it became, each a canonical encoding of the row.  An INSERT has only the
+** second, a DELETE only the first.  So the rows that must be there now are all
+** that came minus all that went, in whatever order triggers fired.
+*/
+#ifndef HF_LEDGER_TRACK_H
+#define HF_LEDGER_TRACK_H
+
+#include "ledger/ledger.h"
+
+/* The columns of a ledger that records tables. */
+#define TRACK_SCHEMA "table_name TEXT,op TEXT,old BLOB,content ANY"
+
+/* attest_canonical() takes 127 arguments at most by SQLite's default. */
+#define TRACK_MAX_COLUMNS 120
+
+/* An ordinary table as it is now. */
+typedef struct TrackTable {
+  char *schema;
+  char *name;  /* as it is spelled in the schema */
+  char *sql;   /* CREATE TABLE ... */
+  int columns; /* that are stored and not generated */
+  char *named; /* JSON array of their names */
+  char *keys;  /* JSON array: where the primary key's columns are among them,
+               ** from 0; empty when there is no primary key */
+  char **id;   /* the columns that find a row, quoted: rowid, or the key */
+  int ids;
+  char *clash; /* SQL: each unique index, t."a" = NEW."a" AND ..., or another */
+} TrackTable;
+
+/* Describe the table that `text` names; its errors name `function`. */
+int track_table_read(HfConn *conn, const char *function, const char *text,
+                     TrackTable *table, HfError *err);
+void track_table_clear(TrackTable *table);
+
+/* The first so many of its columns, each behind the prefix: NEW."a", NEW."b".
+** sqlite3_free takes it back. */
+char *track_table_list(HfConn *conn, const TrackTable *table, int columns,
+                       const char *prefix, HfError *err);
+
+/* ---- triggers (track_objects.c) ------------------------------------------ */
+
+#define TRACK_OBJECTS 8
+
+/* The table for displaced rows, and the triggers, in the order of creation.
+** `label` is the table's name in the ledger, and the beginning of theirs. */
+typedef struct TrackObject {
+  int trigger; /* else the table */
+  char *name;
+  char *sql; /* what sqlite_schema holds of it, from the name on */
+} TrackObject;
+
+int track_objects_make(HfConn *conn, const TrackTable *table, int columns,
+                       const char *label, const char *ledger,
+                       TrackObject out[TRACK_OBJECTS], HfError *err);
+void track_objects_clear(TrackObject objects[TRACK_OBJECTS]);
+
+int track_objects_create(HfConn *conn, const TrackTable *table,
+                         const TrackObject objects[TRACK_OBJECTS],
+                         HfError *err);
+
+/* Drop those of this label, as far as they are there. */
+int track_objects_drop(HfConn *conn, const TrackTable *table, const char *label,
+                       HfError *err);
+
+/* ---- what the ledgers say (track_state.c) -------------------------------- */
+
+/* Where a table's changes are recorded. */
+typedef struct TrackState {
+  char *ledger;       /* its name, in the table's schema; NULL: nowhere */
+  char *label;        /* the table's name there */
+  sqlite3_int64 from; /* the entry that began it */
+  int columns;        /* that it had then */
+  char *named;        /* JSON array of their names */
+  char *sql;
+} TrackState;
+
+/* Look for the table in every ledger of its schema: by its name, or by the name
+** that its triggers record it under. */
+int track_state_read(HfConn *conn, const char *schema, const char *name,
+                     TrackState *state, HfError *err);
+void track_state_clear(TrackState *state);
+
+/* A statement of what differs: d, how often a row was recorded less how often it
+** is there, and image, its encoding.  sqlite3_free takes it back. */
+char *track_difference(HfConn *conn, const TrackTable *table,
+                       const TrackState *state, HfError *err);
+
+/* Compare the triggers and the displaced rows' table with what ledger_track
+** makes (track_objects.c).  The words have one %s for the object. */
+typedef int TrackTell(void *context, const char *finding, const char *object,
+                      const char *words, HfError *err);
+int track_guards(HfConn *conn, const TrackTable *table, const TrackState *state,
+                 TrackTell *tell, void *context, HfError *err);
+
+int ledger_track_register(HfConn *conn);
+int ledger_reconcile_register(HfConn *conn);
+
+#endif

@@ -1,0 +1,309 @@
+/*
+** ledger_track(table, ledger) and ledger_untrack(table): put an ordinary table
+** under a ledger, and end that.
+**
+** Both are one transaction.  Rows that are there already enter as `baseline`:
+** recorded is what they are now, not how they came about.
+*/
+#include <string.h>
+
+#include "ledger/track.h"
+
+/* ---- entries ------------------------------------------------------------- */
+
+/* The entry that begins it holds what the table was then. */
+static int functions_begin(HfConn *conn, const TrackTable *table,
+                           const char *ledger, HfError *err) {
+  return hf_exec(conn->db, err,
+                 "INSERT INTO \"%w\".\"%w\"(table_name, op, content)"
+                 " VALUES (%Q, 'track',"
+                 "         json_object('columns', json(%Q), 'sql', %Q))",
+                 table->schema, ledger, table->name, table->named, table->sql);
+}
+
+/* *count: how many rows there are. */
+static int functions_baseline(HfConn *conn, const TrackTable *table,
+                              const char *ledger, sqlite3_int64 *count,
+                              HfError *err) {
+  char *list = track_table_list(conn, table, table->columns, "t.", err);
+  *count = 0;
+  if (list != NULL) {
+    hf_exec(conn->db, err,
+            "INSERT INTO \"%w\".\"%w\"(table_name, op, content)"
+            " SELECT %Q, 'baseline', attest_canonical(%s)"
+            "   FROM \"%w\".\"%w\" AS t",
+            table->schema, ledger, table->name, list, table->schema,
+            table->name);
+    hf_query_int(conn->db, err, 0, count, "SELECT count(*) FROM \"%w\".\"%w\"",
+                 table->schema, table->name);
+  }
+  sqlite3_free(list);
+  return err->rc;
+}
+
+static int functions_end(HfConn *conn, const char *schema,
+                         const TrackState *state, HfError *err) {
+  return hf_exec(conn->db, err,
+                 "INSERT INTO \"%w\".\"%w\"(table_name, op)"
+                 " VALUES (%Q, 'untrack')",
+                 schema, state->ledger, state->label);
+}
+
+/* ---- ledger_track -------------------------------------------------------- */
+
+/* The ledger is made if there is none of that name. */
+static int functions_need_ledger(HfConn *conn, const char *schema,
+                                 const char *name, HfError *err) {
+  sqlite3_int64 there;
+  char *full = NULL;
+  LedgerPin pin;
+  if (hf_query_int(conn->db, err, 0, &there,
+                   "SELECT 1 FROM \"%w\".sqlite_schema"
+                   " WHERE name = %Q COLLATE NOCASE",
+                   schema, name) != SQLITE_OK) {
+    return err->rc;
+  }
+  if (!there) {
+    return hf_exec(conn->db, err,
+                   "CREATE VIRTUAL TABLE \"%w\".\"%w\" USING ledger(\n"
+                   "  table_name TEXT NOT NULL,\n"
+                   "  op         TEXT NOT NULL,\n"
+                   "  old        BLOB,\n"
+                   "  content    ANY\n"
+                   ")",
+                   schema, name);
+  }
+  full = hf_format(err, "%s.%s", schema, name);
+  if (full != NULL && ledger_pin(conn, full, &pin, err) == SQLITE_OK &&
+      strcmp(pin.ledger->def.schema_text, TRACK_SCHEMA) != 0) {
+    hf_fail(err, SQLITE_ERROR,
+            "ledger_track: ledger %s has other columns; name one that is not "
+            "there yet, and it is made, or one with %s",
+            name, TRACK_SCHEMA);
+  }
+  if (full != NULL) ledger_unpin(&pin);
+  sqlite3_free(full);
+  return err->rc;
+}
+
+/* Are the triggers and the displaced rows' table what they should be? */
+static int functions_is_whole(HfConn *conn, const TrackTable *table,
+                              const TrackState *state, int *whole,
+                              HfError *err) {
+  TrackObject object[TRACK_OBJECTS];
+  sqlite3_int64 found;
+  int i;
+  *whole = strcmp(table->sql, state->sql) == 0;
+  if (track_objects_make(conn, table, table->columns, state->label,
+                         state->ledger, object, err) == SQLITE_OK) {
+    for (i = 0; i < TRACK_OBJECTS && *whole && err->rc == SQLITE_OK; i++) {
+      hf_query_int(conn->db, err, 0, &found,
+                   "SELECT 1 FROM \"%w\".sqlite_schema WHERE name = %Q"
+                   "   AND sql = 'CREATE %s ' || %Q",
+                   table->schema, object[i].name,
+                   object[i].trigger ? "TRIGGER" : "TABLE", object[i].sql);
+      if (!found) *whole = 0;
+    }
+  }
+  track_objects_clear(object);
+  return err->rc;
+}
+
+/* It is recorded already, but its definition or its triggers have changed:
+** begin anew, if nothing happened unseen. */
+static int functions_renew(HfConn *conn, const TrackTable *table,
+                           const TrackState *state, HfError *err) {
+  sqlite3_int64 differ = 0;
+  char *sql = NULL;
+  if (table->columns >= state->columns) {
+    sql = track_difference(conn, table, state, err);
+    if (sql != NULL) {
+      hf_query_int(conn->db, err, 0, &differ, "SELECT count(*) FROM (%s)", sql);
+    }
+    sqlite3_free(sql);
+  }
+  if (err->rc == SQLITE_OK && differ > 0) {
+    hf_fail(err, SQLITE_ERROR,
+            "ledger_track: %s differs from what ledger %s recorded; see "
+            "ledger_reconcile('%s'), and set it right, or ledger_untrack it "
+            "first",
+            table->name, state->ledger, table->name);
+  }
+  track_objects_drop(conn, table, state->label, err);
+  if (sqlite3_stricmp(state->label, table->name) != 0) {
+    functions_end(conn, table->schema, state, err);
+  }
+  return err->rc;
+}
+
+static int functions_track(HfConn *conn, const TrackTable *table,
+                           const char *ledger, sqlite3_int64 *count,
+                           HfError *err) {
+  TrackObject object[TRACK_OBJECTS];
+  TrackState state;
+  int whole = 0;
+  memset(object, 0, sizeof(object));
+  memset(&state, 0, sizeof(state));
+  if (functions_need_ledger(conn, table->schema, ledger, err) == SQLITE_OK &&
+      track_state_read(conn, table->schema, table->name, &state, err) ==
+          SQLITE_OK) {
+    if (state.ledger != NULL && sqlite3_stricmp(state.ledger, ledger) != 0) {
+      hf_fail(err, SQLITE_ERROR,
+              "ledger_track: %s is recorded in ledger %s; ledger_untrack('%s') "
+              "ends that",
+              table->name, state.ledger, table->name);
+    } else if (state.ledger != NULL &&
+               functions_is_whole(conn, table, &state, &whole, err) ==
+                   SQLITE_OK &&
+               !whole) {
+      functions_renew(conn, table, &state, err);
+    }
+    if (err->rc == SQLITE_OK && !whole &&
+        functions_begin(conn, table, ledger, err) == SQLITE_OK &&
+        functions_baseline(conn, table, ledger, count, err) == SQLITE_OK &&
+        track_objects_make(conn, table, table->columns, table->name, ledger,
+                           object, err) == SQLITE_OK) {
+      track_objects_create(conn, table, object, err);
+    }
+  }
+  track_objects_clear(object);
+  track_state_clear(&state);
+  return err->rc;
+}
+
+/* The two names are in one schema; in *ledger, which sqlite3_free takes back. */
+static int functions_ledger_name(HfConn *conn, const char *text,
+                                 const char *schema, char **ledger,
+                                 HfError *err) {
+  HfName name;
+  *ledger = NULL;
+  if (hf_name_split(conn->db, text, &name, err) != SQLITE_OK) return err->rc;
+  if (strchr(text, '.') != NULL && sqlite3_stricmp(name.schema, schema) != 0) {
+    hf_fail(err, SQLITE_ERROR,
+            "ledger_track: the table is in %s, so the ledger must be there, "
+            "too, for triggers do not reach other databases",
+            schema);
+  } else {
+    *ledger = hf_format(err, "%s", name.name);
+  }
+  hf_name_clear(&name);
+  return err->rc;
+}
+
+/* The TEXT of an argument, or NULL with the failure recorded. */
+static const char *functions_text(sqlite3_value *value, const char *words,
+                                  HfError *err) {
+  const char *text = NULL;
+  if (sqlite3_value_type(value) != SQLITE_TEXT) {
+    hf_fail(err, SQLITE_ERROR, "%s", words);
+  } else {
+    text = (const char *)sqlite3_value_text(value);
+    if (text == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
+  }
+  return text;
+}
+
+/*
+** ledger_track(table, ledger)
+**
+** Puts triggers on an ordinary table that record each change of a row in the
+** ledger, which is made when there is none of that name, in the same database.
+** Rows that are there already enter as `baseline`.  Returns how many, INTEGER;
+** 0 when all is in place already.  When the table's definition or a trigger
+** changed, begins anew, with a new baseline.  Errors: no ordinary table; more
+** than 120 columns; a unique index on an expression; a table that is recorded
+** elsewhere; changes that were not recorded; inside a statement that writes.
+*/
+static void functions_ledger_track(sqlite3_context *context, int argc,
+                                   sqlite3_value **argv) {
+  static const char words[] =
+      "ledger_track: the arguments are the names of a table and of a ledger";
+  HfConn *conn = sqlite3_user_data(context);
+  HfError err = {SQLITE_OK, NULL};
+  const char *text = functions_text(argv[0], words, &err);
+  const char *to = functions_text(argv[1], words, &err);
+  sqlite3_int64 count = 0;
+  char *ledger = NULL;
+  TrackTable table;
+  HfTxn txn;
+  (void)argc;
+  memset(&table, 0, sizeof(table));
+  if (err.rc == SQLITE_OK &&
+      hf_txn_begin(conn->db, "ledger_track", &txn, &err) == SQLITE_OK) {
+    if (track_table_read(conn, "ledger_track", text, &table, &err) ==
+            SQLITE_OK &&
+        functions_ledger_name(conn, to, table.schema, &ledger, &err) ==
+            SQLITE_OK) {
+      functions_track(conn, &table, ledger, &count, &err);
+    }
+    hf_txn_end(conn->db, txn, &err);
+  }
+  sqlite3_free(ledger);
+  track_table_clear(&table);
+  if (err.rc != SQLITE_OK) {
+    hf_error_to_result(&err, context);
+  } else {
+    sqlite3_result_int64(context, count);
+  }
+}
+
+/* ---- ledger_untrack ------------------------------------------------------ */
+
+static int functions_untrack(HfConn *conn, const char *text, HfError *err) {
+  TrackTable table;
+  TrackState state;
+  HfName name;
+  memset(&table, 0, sizeof(table));
+  if (hf_name_split(conn->db, text, &name, err) != SQLITE_OK) return err->rc;
+  if (track_state_read(conn, name.schema, name.name, &state, err) ==
+      SQLITE_OK) {
+    if (state.ledger == NULL) {
+      hf_fail(err, SQLITE_ERROR, "ledger_untrack: %s is recorded in no ledger",
+              name.name);
+    } else {
+      /* The table itself may be gone. */
+      table.schema = name.schema;
+      track_objects_drop(conn, &table, state.label, err);
+      functions_end(conn, name.schema, &state, err);
+    }
+  }
+  track_state_clear(&state);
+  hf_name_clear(&name);
+  return err->rc;
+}
+
+/*
+** ledger_untrack(table)
+**
+** Takes the triggers off, and leaves an entry that says so.  Returns 1.
+** Errors: a table whose changes are not recorded; inside a statement that
+** writes.
+*/
+static void functions_ledger_untrack(sqlite3_context *context, int argc,
+                                     sqlite3_value **argv) {
+  HfConn *conn = sqlite3_user_data(context);
+  HfError err = {SQLITE_OK, NULL};
+  const char *text = functions_text(
+      argv[0], "ledger_untrack: the argument is the name of a table", &err);
+  HfTxn txn;
+  (void)argc;
+  if (err.rc == SQLITE_OK &&
+      hf_txn_begin(conn->db, "ledger_untrack", &txn, &err) == SQLITE_OK) {
+    functions_untrack(conn, text, &err);
+    hf_txn_end(conn->db, txn, &err);
+  }
+  if (err.rc != SQLITE_OK) {
+    hf_error_to_result(&err, context);
+  } else {
+    sqlite3_result_int(context, 1);
+  }
+}
+
+int ledger_track_register(HfConn *conn) {
+  static const HfFunction functions[] = {
+      {"ledger_track", 2, HF_CHANGES, functions_ledger_track},
+      {"ledger_untrack", 1, HF_CHANGES, functions_ledger_untrack},
+  };
+  return hf_register_functions(conn, functions,
+                               sizeof(functions) / sizeof(*functions));
+}

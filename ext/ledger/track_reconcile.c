@@ -1,0 +1,338 @@
+/*
+** ledger_reconcile(table): an ordinary table against what its ledger recorded.
+**
+**   SELECT * FROM ledger_reconcile('orders')    one row a difference
+**
+** What the table's triggers did not see, it shows: writes with the triggers
+** dropped, blob I/O, edits of the file.  What it compares with is only as good
+** as the ledger; ledger_verify says how good that is.
+*/
+#include <assert.h>
+#include <string.h>
+
+#include "ledger/track.h"
+
+enum {
+  RECONCILE_FINDING,
+  RECONCILE_KEY,
+  RECONCILE_RECORDED,
+  RECONCILE_PRESENT,
+  RECONCILE_TABLE /* the argument */
+};
+
+/* A finding about the table or its triggers, told before those of rows. */
+typedef struct ReconcileNote {
+  const char *finding;
+  char *detail;
+} ReconcileNote;
+
+/* One for each trigger and the rows' table, and two of the table itself. */
+#define RECONCILE_NOTES (TRACK_OBJECTS + 2)
+
+typedef struct ReconcileTable {
+  sqlite3_vtab base; /* must be first */
+  HfConn *conn;      /* counted reference */
+} ReconcileTable;
+
+typedef struct ReconcileCursor {
+  sqlite3_vtab_cursor base; /* must be first */
+  ReconcileNote note[RECONCILE_NOTES];
+  int notes;
+  int told;           /* of the notes */
+  sqlite3_stmt *rows; /* the rows that differ; NULL: no more */
+  sqlite3_int64 rowid;
+} ReconcileCursor;
+
+/* ---- the table ----------------------------------------------------------- */
+
+static int reconcile_note(ReconcileCursor *cursor, const char *finding,
+                          char *detail, HfError *err) {
+  if (detail == NULL) return err->rc;
+  assert(cursor->notes < RECONCILE_NOTES);
+  cursor->note[cursor->notes].finding = finding;
+  cursor->note[cursor->notes++].detail = detail;
+  return err->rc;
+}
+
+/* The definition against the recorded one. */
+static int reconcile_schema(ReconcileCursor *cursor, const TrackTable *table,
+                            const TrackState *state, HfError *err) {
+  if (strcmp(table->sql, state->sql) == 0) return SQLITE_OK;
+  if (strcmp(table->name, state->label) != 0) {
+    return reconcile_note(
+        cursor, "schema_altered",
+        hf_format(err,
+                  "it was recorded as %s, and renamed since; "
+                  "ledger_track('%s', '%s') goes on under the new name",
+                  state->label, table->name, state->ledger),
+        err);
+  }
+  return reconcile_note(
+      cursor, "schema_altered",
+      hf_format(err,
+                "its definition is not the one recorded; columns then %s, now "
+                "%s; ledger_track('%s', '%s') goes on with these",
+                state->named, table->named, table->name, state->ledger),
+      err);
+}
+
+static int reconcile_guard(void *context, const char *finding,
+                           const char *object, const char *words,
+                           HfError *err) {
+  return reconcile_note(context, finding, hf_format(err, words, object), err);
+}
+
+/* ---- its rows ------------------------------------------------------------ */
+
+/* The primary key's values, of an encoding: SQL. */
+static char *reconcile_key(HfConn *conn, const TrackTable *table,
+                           HfError *err) {
+  char *key;
+  hf_query_text(conn->db, err, &key,
+                "SELECT 'json_array(' || group_concat(printf("
+                "'json_extract(attest_decode(image), ''$[%%d]'')', value),"
+                " ', ') || ')' FROM json_each(%Q)",
+                table->keys);
+  return key;
+}
+
+/* What went and came with the same key is one row that was altered; without a
+** primary key there is no telling. */
+static int reconcile_rows(HfConn *conn, ReconcileCursor *cursor,
+                          const TrackTable *table, const TrackState *state,
+                          HfError *err) {
+  char *sql, *key;
+  if (table->columns < state->columns) return SQLITE_OK; /* has been told */
+  sql = track_difference(conn, table, state, err);
+  key = reconcile_key(conn, table, err);
+  if (err->rc == SQLITE_OK) {
+    hf_prepare(conn->db, &cursor->rows, err,
+               "SELECT CASE WHEN min(d) > 0 THEN 'row_missing'"
+               "            WHEN max(d) < 0 THEN 'row_unledgered'"
+               "            ELSE 'row_altered' END,"
+               "       key,"
+               "       attest_decode(max(iif(d > 0, image, NULL))),"
+               "       attest_decode(max(iif(d < 0, image, NULL)))"
+               "  FROM (SELECT d, image, %s AS key FROM (%s))"
+               " GROUP BY coalesce(key, image)",
+               key ? key : "NULL", sql);
+  }
+  sqlite3_free(sql);
+  sqlite3_free(key);
+  return err->rc;
+}
+
+/* ---- the virtual table --------------------------------------------------- */
+
+static int reconcile_connect(sqlite3 *db, void *aux, int argc,
+                             const char *const *argv, sqlite3_vtab **out,
+                             char **message) {
+  ReconcileTable *table;
+  int rc = sqlite3_declare_vtab(
+      db, "CREATE TABLE ledger_reconcile(finding TEXT, key TEXT, "
+          "recorded TEXT, present TEXT, table_name TEXT HIDDEN)");
+  (void)argc;
+  (void)argv;
+  (void)message;
+  if (rc != SQLITE_OK) return rc;
+  table = sqlite3_malloc64(sizeof(*table));
+  if (table == NULL) return SQLITE_NOMEM;
+  memset(table, 0, sizeof(*table));
+  table->conn = hf_conn_ref(aux);
+  *out = &table->base;
+  return SQLITE_OK;
+}
+
+static int reconcile_disconnect(sqlite3_vtab *vtab) {
+  hf_conn_unref(((ReconcileTable *)vtab)->conn);
+  sqlite3_free(vtab);
+  return SQLITE_OK;
+}
+
+static int reconcile_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
+  int i, unusable = 0;
+  (void)vtab;
+  info->estimatedCost = 1000000;
+  info->estimatedRows = 10;
+  for (i = 0; i < info->nConstraint; i++) {
+    const struct sqlite3_index_constraint *term = &info->aConstraint[i];
+    if (term->iColumn != RECONCILE_TABLE ||
+        term->op != SQLITE_INDEX_CONSTRAINT_EQ) {
+      continue;
+    }
+    if (!term->usable) {
+      unusable = 1;
+      continue;
+    }
+    info->aConstraintUsage[i].argvIndex = 1;
+    info->aConstraintUsage[i].omit = 1;
+    info->idxNum = 1;
+    return SQLITE_OK;
+  }
+  return unusable ? SQLITE_CONSTRAINT : SQLITE_OK;
+}
+
+static int reconcile_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
+  ReconcileCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
+  (void)vtab;
+  if (cursor == NULL) return SQLITE_NOMEM;
+  memset(cursor, 0, sizeof(*cursor));
+  *out = &cursor->base;
+  return SQLITE_OK;
+}
+
+static void reconcile_reset(ReconcileCursor *cursor) {
+  int i;
+  for (i = 0; i < cursor->notes; i++) sqlite3_free(cursor->note[i].detail);
+  sqlite3_finalize(cursor->rows);
+  cursor->notes = cursor->told = 0;
+  cursor->rows = NULL;
+  cursor->rowid = 0;
+}
+
+static int reconcile_close(sqlite3_vtab_cursor *base) {
+  reconcile_reset((ReconcileCursor *)base);
+  sqlite3_free(base);
+  return SQLITE_OK;
+}
+
+static int reconcile_step(HfConn *conn, ReconcileCursor *cursor, HfError *err) {
+  int rc;
+  cursor->rowid++;
+  if (cursor->told < cursor->notes || cursor->rows == NULL) return SQLITE_OK;
+  rc = sqlite3_step(cursor->rows);
+  if (rc == SQLITE_ROW) return SQLITE_OK;
+  if (rc != SQLITE_DONE) hf_fail_db(err, conn->db);
+  sqlite3_finalize(cursor->rows);
+  cursor->rows = NULL;
+  return err->rc;
+}
+
+/* The table is not there: its rows cannot be. */
+static int reconcile_gone(HfConn *conn, ReconcileCursor *cursor,
+                          const HfName *name, const TrackState *state,
+                          HfError *err) {
+  char *renamed;
+  hf_query_text(conn->db, err, &renamed,
+                "SELECT tbl_name FROM \"%w\".sqlite_schema"
+                " WHERE type = 'trigger' AND name = '%q_track_insert'",
+                name->schema, state->label);
+  reconcile_note(
+      cursor, "table_missing",
+      renamed ? hf_format(err,
+                          "it was renamed to %s; ledger_track('%s', '%s') goes "
+                          "on under the new name",
+                          renamed, renamed, state->ledger)
+              : hf_format(err, "it was dropped"),
+      err);
+  sqlite3_free(renamed);
+  return err->rc;
+}
+
+static int reconcile_begin(HfConn *conn, ReconcileCursor *cursor,
+                           const char *text, HfError *err) {
+  TrackTable table;
+  TrackState state;
+  HfName name;
+  sqlite3_int64 there = 0;
+  memset(&table, 0, sizeof(table));
+  if (hf_name_split(conn->db, text, &name, err) != SQLITE_OK) return err->rc;
+  if (track_state_read(conn, name.schema, name.name, &state, err) ==
+          SQLITE_OK &&
+      state.ledger == NULL) {
+    hf_fail(err, SQLITE_ERROR,
+            "ledger_reconcile: %s is recorded in no ledger; ledger_track('%s', "
+            "'...') begins",
+            name.name, name.name);
+  }
+  hf_query_int(conn->db, err, 0, &there,
+               "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table'"
+               "   AND name = %Q COLLATE NOCASE",
+               name.schema, name.name);
+  if (err->rc == SQLITE_OK && !there) {
+    reconcile_gone(conn, cursor, &name, &state, err);
+  } else if (err->rc == SQLITE_OK &&
+             track_table_read(conn, "ledger_reconcile", text, &table, err) ==
+                 SQLITE_OK) {
+    reconcile_schema(cursor, &table, &state, err);
+    track_guards(conn, &table, &state, reconcile_guard, cursor, err);
+    reconcile_rows(conn, cursor, &table, &state, err);
+  }
+  track_table_clear(&table);
+  track_state_clear(&state);
+  hf_name_clear(&name);
+  return err->rc;
+}
+
+static int reconcile_filter(sqlite3_vtab_cursor *base, int idx_num,
+                            const char *idx_str, int argc,
+                            sqlite3_value **argv) {
+  ReconcileCursor *cursor = (ReconcileCursor *)base;
+  HfConn *conn = ((ReconcileTable *)base->pVtab)->conn;
+  HfError err = {SQLITE_OK, NULL};
+  const char *text = NULL;
+  (void)idx_str;
+  reconcile_reset(cursor);
+  if (idx_num == 1 && argc == 1) {
+    text = (const char *)sqlite3_value_text(argv[0]);
+  }
+  if (text == NULL) {
+    hf_fail(&err, SQLITE_ERROR,
+            "ledger_reconcile needs the name of a table: "
+            "ledger_reconcile('orders')");
+  } else if (reconcile_begin(conn, cursor, text, &err) == SQLITE_OK) {
+    reconcile_step(conn, cursor, &err);
+  }
+  return hf_error_to_vtab(&err, base->pVtab);
+}
+
+static int reconcile_next(sqlite3_vtab_cursor *base) {
+  ReconcileCursor *cursor = (ReconcileCursor *)base;
+  HfError err = {SQLITE_OK, NULL};
+  if (cursor->told < cursor->notes) cursor->told++;
+  reconcile_step(((ReconcileTable *)base->pVtab)->conn, cursor, &err);
+  return hf_error_to_vtab(&err, base->pVtab);
+}
+
+static int reconcile_eof(sqlite3_vtab_cursor *base) {
+  const ReconcileCursor *cursor = (const ReconcileCursor *)base;
+  return cursor->told == cursor->notes && cursor->rows == NULL;
+}
+
+static int reconcile_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
+                            int column) {
+  const ReconcileCursor *cursor = (const ReconcileCursor *)base;
+  if (column == RECONCILE_TABLE) return SQLITE_OK; /* not told again */
+  if (cursor->told == cursor->notes) {
+    sqlite3_result_value(context, sqlite3_column_value(cursor->rows, column));
+  } else if (column == RECONCILE_FINDING) {
+    sqlite3_result_text(context, cursor->note[cursor->told].finding, -1,
+                        SQLITE_STATIC);
+  } else if (column == RECONCILE_PRESENT) {
+    sqlite3_result_text(context, cursor->note[cursor->told].detail, -1,
+                        SQLITE_TRANSIENT);
+  }
+  return SQLITE_OK;
+}
+
+static int reconcile_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
+  *rowid = ((ReconcileCursor *)base)->rowid;
+  return SQLITE_OK;
+}
+
+int ledger_reconcile_register(HfConn *conn) {
+  static const sqlite3_module module = {
+      .iVersion = 0,
+      .xConnect = reconcile_connect,
+      .xBestIndex = reconcile_best_index,
+      .xDisconnect = reconcile_disconnect,
+      .xOpen = reconcile_open,
+      .xClose = reconcile_close,
+      .xFilter = reconcile_filter,
+      .xNext = reconcile_next,
+      .xEof = reconcile_eof,
+      .xColumn = reconcile_column,
+      .xRowid = reconcile_rowid,
+  };
+  return hf_register_module(conn, "ledger_reconcile", &module);
+}
