@@ -13,7 +13,8 @@
 **            registers of a whole trigger for each row, needed or not.  Needs
 **            the extension, so without it every INSERT fails.
 **   update   pure SQL.  The one UPDATE let through completes `node` of the
-**            newest entry after a direct INSERT, and changes nothing else.
+**            newest entry after a direct INSERT, and changes nothing else;
+**   node     another trigger then checks what it writes.
 **   delete   pure SQL.
 **
 ** The table of checkpoints has walls like these; that of the configuration is
@@ -120,6 +121,28 @@ static char *objects_insert_trigger(const LedgerDef *def, const char *name,
   return hf_str_finish(sql, err);
 }
 
+/* The roots of the subtrees that an entry completes, one behind the other: level
+** by level, the left sibling ends 2^level entries before it. */
+static void objects_node(sqlite3_str *sql, const char *name, const char *seq) {
+  sqlite3_str_appendf(
+      sql,
+      "   (WITH RECURSIVE up(level, root, below) AS (\n"
+      "      SELECT 0, hash, x'' FROM \"%w_entry\" WHERE seq = %s\n"
+      "      UNION ALL\n"
+      "      SELECT level + 1,\n"
+      "             merkle_node_hash((SELECT iif(level = 0, hash,\n"
+      "                                      substr(node, 32 * level - 31, "
+      "32))\n"
+      "                                 FROM \"%w_entry\"\n"
+      "                                WHERE seq = %s - (1 << level)),\n"
+      "                              root),\n"
+      "             iif(level = 0, x'', CAST(below || root AS BLOB))\n"
+      "        FROM up WHERE (%s) %% (2 << level) = 0)\n"
+      "    SELECT CAST(below || root AS BLOB) FROM up\n"
+      "     ORDER BY level DESC LIMIT 1)\n",
+      name, seq, name, seq, seq);
+}
+
 static char *objects_direct_trigger(const LedgerDef *def, const char *name,
                                     const char *genesis_hex, HfError *err) {
   sqlite3_str *sql = sqlite3_str_new(NULL);
@@ -129,30 +152,29 @@ static char *objects_direct_trigger(const LedgerDef *def, const char *name,
                       "BEGIN\n",
                       name, name);
   objects_insert_rules(sql, def, name, genesis_hex);
-  /* The roots of the subtrees that the previous entry completed, if it was
-  ** inserted directly, too: level by level, the left sibling ends 2^level
-  ** entries before it. */
-  sqlite3_str_appendf(
-      sql,
-      "  UPDATE \"%w_entry\" SET node = (\n"
-      "    WITH RECURSIVE up(level, root, below) AS (\n"
-      "      SELECT 0, hash, x'' FROM \"%w_entry\" WHERE seq = NEW.seq - 1\n"
-      "      UNION ALL\n"
-      "      SELECT level + 1,\n"
-      "             merkle_node_hash((SELECT iif(level = 0, hash,\n"
-      "                                      substr(node, 32 * level - 31, "
-      "32))\n"
-      "                                 FROM \"%w_entry\"\n"
-      "                                WHERE seq = NEW.seq - 1 - (1 << "
-      "level)),\n"
-      "                              root),\n"
-      "             iif(level = 0, x'', CAST(below || root AS BLOB))\n"
-      "        FROM up WHERE (NEW.seq - 1) %% (2 << level) = 0)\n"
-      "    SELECT CAST(below || root AS BLOB) FROM up\n"
-      "     ORDER BY level DESC LIMIT 1)\n"
-      "   WHERE seq = NEW.seq - 1 AND seq %% 2 = 0 AND node IS NULL;\n"
-      "END",
-      name, name, name);
+  /* The previous entry's node, if that was inserted directly, too. */
+  sqlite3_str_appendf(sql, "  UPDATE \"%w_entry\" SET node =\n", name);
+  objects_node(sql, name, "NEW.seq - 1");
+  sqlite3_str_appendall(
+      sql, "   WHERE seq = NEW.seq - 1 AND seq % 2 = 0 AND node IS NULL;\nEND");
+  return hf_str_finish(sql, err);
+}
+
+/* Only the right node completes an entry.  Apart from the trigger in pure SQL,
+** and only for an UPDATE of node, since it needs the extension. */
+static char *objects_node_trigger(const char *name, HfError *err) {
+  sqlite3_str *sql = sqlite3_str_new(NULL);
+  sqlite3_str_appendf(sql,
+                      "\"%w_entry_node\" BEFORE UPDATE OF node ON "
+                      "\"%w_entry\"\n"
+                      "WHEN NEW.node IS NOT\n",
+                      name, name);
+  objects_node(sql, name, "OLD.seq");
+  sqlite3_str_appendf(sql,
+                      "BEGIN\n"
+                      "  SELECT RAISE(ABORT, 'ledger %q is append-only');\n"
+                      "END",
+                      name);
   return hf_str_finish(sql, err);
 }
 
@@ -324,6 +346,10 @@ int ledger_objects_make(HfLedger *ledger, const char *name,
   if (err->rc == SQLITE_OK) {
     objects_add(out, LEDGER_TRIGGER, name, "entry_update", "entry",
                 objects_update_trigger(def, name, err), err);
+  }
+  if (err->rc == SQLITE_OK) {
+    objects_add(out, LEDGER_TRIGGER, name, "entry_node", "entry",
+                objects_node_trigger(name, err), err);
   }
   if (err->rc == SQLITE_OK) {
     objects_add(out, LEDGER_TRIGGER, name, "entry_delete", "entry",

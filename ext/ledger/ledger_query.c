@@ -23,15 +23,16 @@
 
 #include "ledger/ledger.h"
 
-/* The SQL of column i, or NULL for one that is computed. */
+/* The SQL of column i, NULL for one that is computed, or without memory.  With
+** the table's name, or SQLite would take a column that is gone for a string. */
 static const char *query_column(const HfLedger *ledger, int i, char **owned) {
   *owned = NULL;
   if (i == LEDGER_COL_SEQ || i < 0) return "seq";
   if (i == LEDGER_COL_AT) return "at";
   if (i == ledger_col_prev(ledger)) return NULL;
   if (i == ledger_col_hash(ledger)) return "hash";
-  *owned =
-      sqlite3_mprintf("\"%w\"", ledger->def.column[i - LEDGER_COL_FIRST].name);
+  *owned = sqlite3_mprintf("e.\"%w\"",
+                           ledger->def.column[i - LEDGER_COL_FIRST].name);
   return *owned;
 }
 
@@ -198,7 +199,7 @@ static void query_limit(sqlite3_index_info *info, QueryPlan *plan,
 
 /* The result columns that the query uses: seq always comes first. */
 static void query_columns(const HfLedger *ledger, sqlite3_uint64 used,
-                          sqlite3_str *sql) {
+                          sqlite3_str *sql, HfError *err) {
   int i;
   sqlite3_str_appendall(sql, "SELECT seq");
   for (i = LEDGER_COL_AT; i <= ledger_col_hash(ledger); i++) {
@@ -208,6 +209,8 @@ static void query_columns(const HfLedger *ledger, sqlite3_uint64 used,
     column = query_column(ledger, i, &owned);
     if (column != NULL) {
       sqlite3_str_appendf(sql, ", %s", column);
+    } else if (i != ledger_col_prev(ledger)) {
+      hf_fail(err, SQLITE_NOMEM, NULL);
     } else {
       sqlite3_str_appendf(sql,
                           ", (SELECT p.hash FROM \"%w\".\"%w_entry\" AS p"
@@ -238,7 +241,7 @@ int ledger_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   int i, all = 1;
   plan.where = sqlite3_str_new(NULL);
   plan.letters = sqlite3_str_new(NULL);
-  query_columns(ledger, info->colUsed, sql);
+  query_columns(ledger, info->colUsed, sql, &err);
   info->idxNum = sqlite3_str_length(sql); /* where the conditions begin */
   for (i = 0; i < info->nConstraint; i++) {
     query_constraint(ledger, info, i, &plan, &all);

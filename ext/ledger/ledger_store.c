@@ -14,9 +14,10 @@
 
 #include "ledger/ledger.h"
 
-/* The SQL texts, the columns' names quoted and separated by commas. */
+/* The SQL texts, the columns' names quoted and separated by commas; to be read
+** they have the table's, or SQLite would take one that is gone for a string. */
 static void store_texts(HfLedger *ledger, const char *columns,
-                        const char *params, HfError *err) {
+                        const char *reads, const char *params, HfError *err) {
   const char *schema = ledger->schema, *name = ledger->name;
   ledger->sql_head =
       sqlite3_mprintf("SELECT seq, at, hash, node FROM \"%w\".\"%w_entry\""
@@ -29,12 +30,12 @@ static void store_texts(HfLedger *ledger, const char *columns,
       sqlite3_mprintf("INSERT INTO \"%w\".\"%w_entry\"(seq, at%s, hash, node)"
                       " VALUES (?1, ?2%s)",
                       schema, name, columns, params);
-  ledger->sql_row =
-      sqlite3_mprintf("SELECT at%s FROM \"%w\".\"%w_entry\" WHERE seq = ?1",
-                      columns, schema, name);
+  ledger->sql_row = sqlite3_mprintf(
+      "SELECT at%s FROM \"%w\".\"%w_entry\" AS e WHERE seq = ?1", reads, schema,
+      name);
   ledger->sql_scan = sqlite3_mprintf(
-      "SELECT seq, at, hash, node%s FROM \"%w\".\"%w_entry\" ORDER BY seq",
-      columns, schema, name);
+      "SELECT seq, at, hash, node%s FROM \"%w\".\"%w_entry\" AS e ORDER BY seq",
+      reads, schema, name);
   if (ledger->sql_head == NULL || ledger->sql_entry == NULL ||
       ledger->sql_insert == NULL || ledger->sql_row == NULL ||
       ledger->sql_scan == NULL) {
@@ -44,13 +45,15 @@ static void store_texts(HfLedger *ledger, const char *columns,
 
 int ledger_store_prepare(HfLedger *ledger, HfError *err) {
   sqlite3_str *columns = sqlite3_str_new(NULL);
+  sqlite3_str *reads = sqlite3_str_new(NULL);
   sqlite3_str *params = sqlite3_str_new(NULL);
   sqlite3_str *defaults = sqlite3_str_new(NULL);
-  char *text[2];
+  char *text[3];
   int i, any = 0;
   for (i = 0; i < ledger->def.columns; i++) {
     const LedgerColumn *column = &ledger->def.column[i];
     sqlite3_str_appendf(columns, ", \"%w\"", column->name);
+    sqlite3_str_appendf(reads, ", e.\"%w\"", column->name);
     sqlite3_str_appendf(defaults, "%s%s", i ? ", " : "SELECT ",
                         column->dflt ? column->dflt : "NULL");
     if (column->dflt != NULL) any = 1;
@@ -59,15 +62,15 @@ int ledger_store_prepare(HfLedger *ledger, HfError *err) {
     sqlite3_str_appendf(params, ", ?%d", i + 3);
   }
   text[0] = hf_str_finish(columns, err);
-  text[1] = hf_str_finish(params, err);
+  text[1] = hf_str_finish(reads, err);
+  text[2] = hf_str_finish(params, err);
   ledger->sql_defaults = hf_str_finish(defaults, err);
   if (!any) {
     sqlite3_free(ledger->sql_defaults);
     ledger->sql_defaults = NULL;
   }
-  if (err->rc == SQLITE_OK) store_texts(ledger, text[0], text[1], err);
-  sqlite3_free(text[0]);
-  sqlite3_free(text[1]);
+  if (err->rc == SQLITE_OK) store_texts(ledger, text[0], text[1], text[2], err);
+  for (i = 0; i < 3; i++) sqlite3_free(text[i]);
   return err->rc;
 }
 

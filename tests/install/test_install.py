@@ -236,10 +236,10 @@ def test_the_manifest_names_each_trigger(db):
     triggers = run(db, "SELECT name, tbl_name FROM sqlite_schema WHERE type ="
                        " 'trigger' ORDER BY name")
     assert run(db, "SELECT name, table_name FROM holdfast_guard ORDER BY name"
-               ) == triggers and len(triggers) == 10
+               ) == triggers and len(triggers) == 11
     assert run(db, "SELECT count(*) FROM holdfast_guard AS g JOIN sqlite_schema"
                    " AS s USING (name) WHERE g.sha256 ="
-                   " lower(hex(attest_sha256(s.sql)))") == [(7,)]
+                   " lower(hex(attest_sha256(s.sql)))") == [(11,)]
     for name, _ in triggers:
         sql = run(db, "SELECT sql FROM sqlite_schema WHERE name = ?",
                   (name,))[0][0]

@@ -181,7 +181,7 @@ def test_null(filled):
 
 def test_a_damaged_node_is_an_error(ledger):
     ledger.run("INSERT INTO l(at, task) VALUES (4000, 'd'), (4000, 'e')")
-    ledger.run("DROP TRIGGER l_entry_update")
+    ledger.run("DROP TRIGGER l_entry_update; DROP TRIGGER l_entry_node")
     ledger.run("UPDATE l_entry SET node = x'00' WHERE seq = 4")
     with pytest.raises(apsw.CorruptError) as error:
         ledger.run("SELECT ledger_inclusion_proof('l', 5)")

@@ -9,14 +9,16 @@ import pytest
 
 from conftest import load
 
-GUARDS = ["l_entry_insert", "l_entry_update", "l_entry_delete",
-          "l_direct_insert", "l_config_insert", "l_config_update",
-          "l_config_delete"]
+GUARDS = ["l_entry_insert", "l_entry_update", "l_entry_node",
+          "l_entry_delete", "l_direct_insert", "l_config_insert",
+          "l_config_update", "l_config_delete", "l_checkpoint_insert",
+          "l_checkpoint_update", "l_checkpoint_delete"]
 
 
-def tamper(path, sql, guards=("l_entry_update", "l_entry_delete",
-                              "l_entry_insert", "l_config_update",
-                              "l_config_delete", "l_config_insert")):
+def tamper(path, sql, guards=("l_entry_update", "l_entry_node",
+                              "l_entry_delete", "l_entry_insert",
+                              "l_config_update", "l_config_delete",
+                              "l_config_insert")):
     """Without the extension: take the guards away, write, put them back."""
     plain = sqlite3.connect(path, isolation_level=None)
     texts = [plain.execute("SELECT sql FROM sqlite_schema WHERE name = ?",

@@ -211,11 +211,23 @@ def test_the_one_update_changes_nothing_else(ledger):
     ledger.fails("UPDATE l_entry SET node = x'00'", "ledger l is append-only")
     ledger.fails("UPDATE l_entry SET node = x'00' WHERE seq = 3",
                  "ledger l is append-only")
-    ledger.run("UPDATE l_entry SET node = (SELECT merkle_node_hash(p.node, "
-               "merkle_node_hash(q.hash, l_entry.hash)) FROM l_entry AS p,"
-               " l_entry AS q WHERE p.seq = 2 AND q.seq = 3) WHERE seq = 4")
+    right = ("(SELECT merkle_node_hash(q.hash, l_entry.hash) || "
+             "merkle_node_hash(p.node, merkle_node_hash(q.hash, l_entry.hash))"
+             " FROM l_entry AS p, l_entry AS q WHERE p.seq = 2 AND q.seq = 3)")
+    for wrong in ("zeroblob(64)", "zeroblob(32)", "x''", "NULL",
+                  f"CAST({right} || x'00' AS BLOB)",
+                  f"substr(CAST({right} AS BLOB), 1, 32)"):
+        ledger.fails(f"UPDATE l_entry SET node = {wrong} WHERE seq = 4",
+                     "ledger l is append-only")
+    plain = sqlite3.connect(ledger.path)
+    with pytest.raises(sqlite3.OperationalError) as error:
+        plain.execute("UPDATE l_entry SET node = zeroblob(64) WHERE seq = 4")
+    assert str(error.value) == "no such function: merkle_node_hash"
+    plain.close()
+    ledger.run(f"UPDATE l_entry SET node = CAST({right} AS BLOB)"
+               " WHERE seq = 4")
     ledger.fails("UPDATE l_entry SET node = node", "ledger l is append-only")
-    assert ledger.verify() == [("node_altered", 4)]  # the lower one is missing
+    assert ledger.verify() == []
 
 
 def test_direct_insert_in_the_future(db):
