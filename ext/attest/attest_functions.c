@@ -195,16 +195,17 @@ static void attest_sha256(sqlite3_context *context, int argc,
   HfError err = {SQLITE_OK, NULL};
   unsigned char hash[HF_SHA256_SIZE];
   const void *data = NULL;
-  int size;
+  size_t size = 0;
   (void)argc;
   switch (sqlite3_value_type(argv[0])) {
     case SQLITE_NULL:
       return;
     case SQLITE_TEXT:
-      data = sqlite3_value_text(argv[0]);
+      data = hf_value_text(argv[0], &size);
       break;
     case SQLITE_BLOB:
       data = sqlite3_value_blob(argv[0]);
+      size = (size_t)sqlite3_value_bytes(argv[0]);
       break;
     default:
       sqlite3_result_error(context,
@@ -213,14 +214,12 @@ static void attest_sha256(sqlite3_context *context, int argc,
                            -1);
       return;
   }
-  size = sqlite3_value_bytes(argv[0]);
   if (data == NULL &&
       (size > 0 || sqlite3_value_type(argv[0]) == SQLITE_TEXT)) {
     sqlite3_result_error_nomem(context);
     return;
   }
-  if (hf_fail_core(&err, hf_sha256(conn->sha, data, (size_t)size, hash)) !=
-      SQLITE_OK) {
+  if (hf_fail_core(&err, hf_sha256(conn->sha, data, size, hash)) != SQLITE_OK) {
     hf_error_to_result(&err, context);
     return;
   }

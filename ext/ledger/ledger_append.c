@@ -124,10 +124,9 @@ static void append_bind(sqlite3_stmt *stmt, int i, const LedgerColumn *column,
       sqlite3_bind_double(stmt, i, sqlite3_value_double(value) + 0.0);
       break;
     case SQLITE_TEXT: {
-      const char *text = (const char *)sqlite3_value_text(value);
-      sqlite3_bind_text64(stmt, i, text,
-                          (sqlite3_uint64)sqlite3_value_bytes(value),
-                          SQLITE_STATIC, SQLITE_UTF8);
+      size_t size;
+      const char *text = hf_value_text(value, &size);
+      sqlite3_bind_text64(stmt, i, text, size, SQLITE_STATIC, SQLITE_UTF8);
       break;
     }
     case SQLITE_BLOB: {

@@ -11,17 +11,16 @@
 
 /* The bytes of a TEXT or BLOB argument; 0 with the error raised otherwise. */
 static int merkle_bytes(sqlite3_context *context, const char *function,
-                        sqlite3_value *value, const void **data, int *size) {
+                        sqlite3_value *value, const void **data, size_t *size) {
   char *words;
   switch (sqlite3_value_type(value)) {
     case SQLITE_TEXT:
-      *data = sqlite3_value_text(value);
-      *size = sqlite3_value_bytes(value);
+      *data = hf_value_text(value, size);
       if (*data != NULL) return 1;
       break;
     case SQLITE_BLOB:
       *data = sqlite3_value_blob(value);
-      *size = sqlite3_value_bytes(value);
+      *size = (size_t)sqlite3_value_bytes(value);
       if (*data != NULL || *size == 0) return 1;
       break;
     default:
@@ -55,12 +54,11 @@ static void merkle_leaf_hash(sqlite3_context *context, int argc,
   HfConn *conn = sqlite3_user_data(context);
   unsigned char hash[HF_SHA256_SIZE];
   const void *data;
-  int size;
+  size_t size;
   (void)argc;
   if (sqlite3_value_type(argv[0]) == SQLITE_NULL) return;
   if (!merkle_bytes(context, "merkle_leaf_hash", argv[0], &data, &size)) return;
-  merkle_result(context, hf_merkle_leaf(conn->sha, data, (size_t)size, hash),
-                hash);
+  merkle_result(context, hf_merkle_leaf(conn->sha, data, size, hash), hash);
 }
 
 /*
@@ -111,14 +109,15 @@ static void merkle_root_step(sqlite3_context *context, int argc,
   unsigned char leaf[HF_SHA256_SIZE];
   HfError err = {SQLITE_OK, NULL};
   const void *data;
-  int size, rc;
+  size_t size;
+  int rc;
   (void)argc;
   if (frontier == NULL) {
     sqlite3_result_error_nomem(context);
     return;
   }
   if (!merkle_bytes(context, "merkle_root", argv[0], &data, &size)) return;
-  rc = hf_merkle_leaf(conn->sha, data, (size_t)size, leaf);
+  rc = hf_merkle_leaf(conn->sha, data, size, leaf);
   if (rc == HF_OK) rc = hf_frontier_append(conn->sha, frontier, leaf, NULL);
   if (hf_fail_core(&err, rc) != SQLITE_OK) hf_error_to_result(&err, context);
 }

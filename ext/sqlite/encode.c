@@ -45,9 +45,23 @@ void hf_sink_blob(HfSink *sink, const void *data, size_t size) {
   hf_sink_put(sink, data, size);
 }
 
+/* sqlite3_value_text() would end the text with a zero, for which it copies a
+** bound one.  The number of bytes comes first: asking for it converts a text of
+** another encoding. */
+const char *hf_value_text(sqlite3_value *value, size_t *size) {
+  const char *text;
+  *size = (size_t)sqlite3_value_bytes(value);
+  if (*size > 0) return sqlite3_value_blob(value);
+  /* Empty, or the conversion failed. */
+  text = (const char *)sqlite3_value_text(value);
+  *size = (size_t)sqlite3_value_bytes(value);
+  return text;
+}
+
 int hf_sink_value(HfSink *sink, sqlite3_value *value, int as_real) {
   unsigned char null[HF_CANON_HEAD];
   const void *data;
+  size_t size;
   switch (sqlite3_value_type(value)) {
     case SQLITE_INTEGER:
       if (as_real) {
@@ -60,11 +74,9 @@ int hf_sink_value(HfSink *sink, sqlite3_value *value, int as_real) {
       encode_real(sink, sqlite3_value_double(value));
       return SQLITE_OK;
     case SQLITE_TEXT:
-      /* In this order: the text call may change the encoding, and with it
-      ** the number of bytes. */
-      data = sqlite3_value_text(value);
+      data = hf_value_text(value, &size);
       if (data == NULL) return SQLITE_NOMEM;
-      hf_sink_text(sink, data, (size_t)sqlite3_value_bytes(value));
+      hf_sink_text(sink, data, size);
       return SQLITE_OK;
     case SQLITE_BLOB:
       data = sqlite3_value_blob(value);

@@ -161,6 +161,9 @@ void hf_stmts_clear(HfStmts *stmts);
 /* Is one of the values NULL?  Then so is the result of most functions. */
 int hf_any_null(int n, sqlite3_value **value);
 
+/* The UTF-8 of a TEXT, which need not end with a zero; NULL without memory. */
+const char *hf_value_text(sqlite3_value *value, size_t *size);
+
 /* ---- JSON ---------------------------------------------------------------- */
 
 /* Append a text as a JSON string, quotes included. */

@@ -109,7 +109,7 @@ SMALL = bytes([1] + [0] * 31)
     VERIFIER.replace("c74f20a3", "c74f20a4"), "PeterNeumann", 5, b"x",
     verifier_key("small", SMALL), verifier_key("p", b"\xed" + b"\xff" * 30
                                                + b"\x7f"),
-    verifier_key("kind", bytes(range(32)), 4), verifier_key("a b", SMALL)])
+    verifier_key("kind", bytes(range(32)), 2), verifier_key("a b", SMALL)])
 def test_verifiers_that_are_none(db, verifier):
     with pytest.raises(apsw.SQLError) as error:
         verify(db, NOTE, verifier)
