@@ -185,6 +185,16 @@ typedef struct Operation {
   "UNIQUE DEFAULT (1 + 1), x ANY, CHECK (length(a) < 100));"
 #define SOME "INSERT INTO l(a, n) VALUES ('a', 1), ('b', 5), ('c', 3);"
 
+#define SIGNER \
+  "'PRIVATE+KEY+PeterNeumann+c74f20a3+" \
+  "AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz'"
+#define VERIFIER \
+  "'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'"
+#define TABLE \
+  "CREATE TABLE t(k INTEGER PRIMARY KEY, v UNIQUE, w);" \
+  "INSERT INTO t VALUES (1, 'one', 1.5), (2, 'two', x'00');"
+#define TRACKED TABLE "SELECT ledger_track('t', 'l');"
+
 static const Operation operations[] = {
     {"create", "SELECT 1", LEDGER, 1},
     {"append", LEDGER, "INSERT INTO l(a, x) VALUES ('first', x'00')", 1},
@@ -238,11 +248,39 @@ static const Operation operations[] = {
      0},
     {"verify with findings",
      LEDGER SOME
-     "DROP TRIGGER l_entry_update; UPDATE l_entry SET a = 'z' WHERE seq = 2;"
+     "DROP TRIGGER l_entry_update; DROP TRIGGER l_entry_node;"
+     "UPDATE l_entry SET a = 'z' WHERE seq = 2;"
      "UPDATE l_entry SET node = NULL WHERE seq = 2; DROP TRIGGER "
      "l_config_update; UPDATE l_config SET value = 'x' WHERE key = 'origin'",
      "SELECT * FROM ledger_verify('l'); SELECT ledger_report('l'); SELECT * "
      "FROM holdfast_check",
+     0},
+    {"checkpoint", LEDGER SOME "SELECT ledger_checkpoint('l', " SIGNER ", 1)",
+     "SELECT ledger_checkpoint('l', " SIGNER ", 2)", 1},
+    {"verify checkpoints",
+     LEDGER SOME "SELECT ledger_checkpoint('l', " SIGNER ", 1);"
+                 "INSERT INTO l(a, n) VALUES ('d', 6);"
+                 "SELECT ledger_checkpoint('l', " SIGNER ", 2);",
+     "SELECT ledger_report('l', note, " VERIFIER ") FROM l_checkpoint;"
+     "SELECT * FROM ledger_verify('l', NULL, " VERIFIER ");"
+     "SELECT ledger_report('l', 'nothing')",
+     0},
+    {"track", TABLE, "SELECT ledger_track('t', 'l')", 1},
+    {"tracked writes", TRACKED,
+     "BEGIN; INSERT INTO t VALUES (3, 'three', NULL);"
+     "INSERT OR REPLACE INTO t VALUES (4, 'one', 2);"
+     "UPDATE OR REPLACE t SET v = 'two' WHERE k = 3;"
+     "DELETE FROM t WHERE k = 4; COMMIT",
+     1},
+    {"track anew", TRACKED "ALTER TABLE t ADD COLUMN x DEFAULT 5",
+     "SELECT ledger_track('t', 'l')", 1},
+    {"untrack", TRACKED, "SELECT ledger_untrack('t')", 1},
+    {"reconcile findings",
+     TRACKED "DROP TRIGGER t_track_update; UPDATE t SET w = 0;"
+             "ALTER TABLE t ADD COLUMN x",
+     "SELECT * FROM ledger_reconcile('t'); SELECT ledger_report('l');"
+     "SELECT attest_decode(old), attest_decode(content) FROM l;"
+     "SELECT * FROM holdfast_check",
      0},
     {"rename", LEDGER SOME, "ALTER TABLE l RENAME TO m", 1},
     {"drop",
@@ -276,6 +314,8 @@ static char *dump(sqlite3 *db) {
       "name)",
       "SELECT count(*) || ' to ' || max(seq) FROM l_entry",
       "SELECT count(*) || ' to ' || max(seq) FROM m_entry",
+      "SELECT group_concat(v) FROM t",
+      "SELECT count(*) FROM l_checkpoint",
       "SELECT count(*) FROM holdfast_area"};
   char *all = sqlite3_mprintf("");
   size_t i;

@@ -1,13 +1,12 @@
 /*
-** A libFuzzer target: the parser of declarations, and everything that reads a
-** ledger's tables, on text and on files that nobody sane would write.
+** libFuzzer targets: everything that reads what nobody sane would write.
 **
-** The first byte chooses, modulo 4.  0: the rest is the inside of CREATE
-** VIRTUAL TABLE … USING ledger(…); what is accepted must then hold entries and
-** verify.  1: the rest are edits, four bytes each, of the file of a small
-** ledger; whatever they do, reading, verifying and appending must end with a
-** result or an error.  2: a signed note or a key.  3: arguments of proofs and
-** signatures; and JSON.
+** The environment's FUZZ_TARGET says which one: declaration (the inside of
+** CREATE VIRTUAL TABLE ... USING ledger(...); what is accepted must then hold
+** entries and verify), file (edits, four bytes each, of the file of a small
+** ledger with checkpoints and a tracked table; reading, verifying and appending
+** must end with a result or an error), note, key, checkpoint, encoding, proof,
+** json, dsse.
 */
 #include <sqlite3.h>
 #include <stdint.h>
@@ -17,6 +16,12 @@
 
 int sqlite3_holdfast_init(sqlite3 *db, char **message,
                           const sqlite3_api_routines *api);
+
+#define VERIFIER \
+  "'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'"
+#define SIGNER \
+  "'PRIVATE+KEY+PeterNeumann+c74f20a3+" \
+  "AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz'"
 
 static unsigned char *image; /* the file of a ledger */
 static sqlite3_int64 image_size;
@@ -62,8 +67,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
                "CREATE VIRTUAL TABLE l USING ledger(a TEXT NOT NULL INDEXED, "
                "n INTEGER UNIQUE, x ANY, CHECK (n < 1000));"
                "INSERT INTO l(a, n, x) VALUES ('a', 1, 1.5), ('b', 2, x'00'), "
-               "('c', 3, 'text'), ('d', 4, NULL), ('e', 5, 5), ('f', 6, '')") !=
-      SQLITE_OK) {
+               "('c', 3, 'text'), ('d', 4, NULL), ('e', 5, 5), ('f', 6, '');"
+               "SELECT ledger_checkpoint('l', " SIGNER ", 1000);"
+               "CREATE TABLE t(k INTEGER PRIMARY KEY, v UNIQUE);"
+               "INSERT INTO t VALUES (1, 'one'), (2, x'02');"
+               "SELECT ledger_track('t', 'tl');"
+               "INSERT OR REPLACE INTO t VALUES (3, 'one')") != SQLITE_OK) {
     abort();
   }
   image = sqlite3_serialize(db, "main", &image_size, 0);
@@ -90,7 +99,9 @@ static void fuzz_declaration(const uint8_t *data, size_t size) {
 static void fuzz_file(const uint8_t *data, size_t size) {
   static const char *const sql[] = {
       "SELECT * FROM ledger_verify('l')",
-      "SELECT ledger_report('l')",
+      "SELECT ledger_report('l', NULL, " VERIFIER ")",
+      "SELECT ledger_report('tl')",
+      "SELECT * FROM ledger_reconcile('t')",
       "SELECT * FROM holdfast_check",
       "PRAGMA integrity_check",
       "SELECT *, prev_hash, hash FROM l WHERE a IN ('a', 'c') ORDER BY n",
@@ -98,6 +109,10 @@ static void fuzz_file(const uint8_t *data, size_t size) {
       "SELECT ledger_leaf_data('l', seq) FROM l",
       "INSERT INTO l(a, n) VALUES ('new', 10), ('newer', 11)",
       "INSERT INTO l_entry(seq, at, a, hash) VALUES (7, 1, 'x', x'00')",
+      "SELECT ledger_checkpoint('l', " SIGNER ")",
+      "UPDATE OR REPLACE t SET v = 'two'",
+      "SELECT ledger_track('t', 'tl')",
+      "SELECT ledger_untrack('t')",
       "SELECT * FROM ledger_verify('l')",
       "ALTER TABLE l RENAME TO m",
       "DROP TABLE m"};
@@ -131,21 +146,8 @@ static int fuzz_bytes(sqlite3 *db, const char *sql, const uint8_t *data,
   return result;
 }
 
-#define VERIFIER \
-  "'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'"
-#define SIGNER \
-  "'PRIVATE+KEY+PeterNeumann+c74f20a3+" \
-  "AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz'"
-
-static void fuzz_note(const uint8_t *data, size_t size) {
-  static sqlite3 *db;
-  if (db == NULL) db = fuzz_open();
+static void fuzz_note(sqlite3 *db, const uint8_t *data, size_t size) {
   fuzz_bytes(db, "SELECT note_verify(?1, " VERIFIER ")", data, size);
-  fuzz_bytes(db,
-             "SELECT note_verify(note_sign('x' || char(10), " SIGNER "), ?1)",
-             data, size);
-  fuzz_bytes(db, "SELECT note_sign('x' || char(10), ?1)", data, size);
-  fuzz_bytes(db, "SELECT note_keygen(?1)", data, size);
   /* What can be signed must verify. */
   if (fuzz_bytes(db,
                  "SELECT note_verify(note_sign(?1, " SIGNER "), " VERIFIER
@@ -155,9 +157,34 @@ static void fuzz_note(const uint8_t *data, size_t size) {
   }
 }
 
-static void fuzz_proof(const uint8_t *data, size_t size) {
-  static sqlite3 *db;
-  if (db == NULL) db = fuzz_open();
+static void fuzz_key(sqlite3 *db, const uint8_t *data, size_t size) {
+  fuzz_bytes(db,
+             "SELECT note_verify(note_sign('x' || char(10), " SIGNER "), ?1)",
+             data, size);
+  fuzz_bytes(db, "SELECT note_sign('x' || char(10), ?1)", data, size);
+  fuzz_bytes(db, "SELECT note_keygen(?1)", data, size);
+  fuzz_bytes(db, "SELECT ledger_report('l', NULL, ?1)", data, size);
+  fuzz_bytes(db, "SELECT attest_hmac(?1, 1)", data, size);
+  fuzz_bytes(db, "SELECT attest_sign(?1, 1)", data, size);
+}
+
+/* A text that can be signed becomes a checkpoint of somebody's. */
+static void fuzz_checkpoint(sqlite3 *db, const uint8_t *data, size_t size) {
+  fuzz_bytes(db, "SELECT ledger_report('l', ?1, " VERIFIER ")", data, size);
+  fuzz_bytes(
+      db, "SELECT ledger_report('l', note_sign(?1, " SIGNER "), " VERIFIER ")",
+      data, size);
+}
+
+static void fuzz_encoding(sqlite3 *db, const uint8_t *data, size_t size) {
+  fuzz_bytes(db, "SELECT json_valid(attest_decode(?2))", data, size);
+  if (fuzz_bytes(db, "SELECT attest_decode(attest_canonical(?1, ?2)) IS NULL",
+                 data, size) == 1) {
+    abort();
+  }
+}
+
+static void fuzz_proof(sqlite3 *db, const uint8_t *data, size_t size) {
   /* Nothing hashes to zero. */
   if (fuzz_bytes(db,
                  "SELECT merkle_verify_inclusion(zeroblob(32), length(?1),"
@@ -173,34 +200,60 @@ static void fuzz_proof(const uint8_t *data, size_t size) {
                  data, size) == 1) {
     abort();
   }
-  /* The canonical form is its own. */
+}
+
+/* The canonical form is its own. */
+static void fuzz_json(sqlite3 *db, const uint8_t *data, size_t size) {
   if (fuzz_bytes(db, "SELECT attest_json(attest_json(?1)) IS attest_json(?1)",
                  data, size) == 0) {
     abort();
   }
+}
+
+static void fuzz_dsse(sqlite3 *db, const uint8_t *data, size_t size) {
   fuzz_bytes(db,
              "SELECT dsse_verify(?1, 'd75a980182b10ab7d54bfed3c964073a0ee172f3d"
              "aa62325af021a68f707511a')",
              data, size);
-  fuzz_bytes(db, "SELECT attest_hmac(?1, 1)", data, size);
-  fuzz_bytes(db, "SELECT attest_sign(?1, 1)", data, size);
-  fuzz_bytes(db, "SELECT attest_canonical(?1, ?2)", data, size);
 }
 
+static const struct {
+  const char *name;
+  void (*run)(sqlite3 *db, const uint8_t *data, size_t size);
+} target[] = {{"note", fuzz_note},
+              {"key", fuzz_key},
+              {"checkpoint", fuzz_checkpoint},
+              {"encoding", fuzz_encoding},
+              {"proof", fuzz_proof},
+              {"json", fuzz_json},
+              {"dsse", fuzz_dsse}};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  if (size == 0) return 0;
-  switch (data[0] % 4) {
-    case 0:
-      fuzz_declaration(data + 1, size - 1);
-      break;
-    case 1:
-      fuzz_file(data + 1, size - 1);
-      break;
-    case 2:
-      fuzz_note(data + 1, size - 1);
-      break;
-    default:
-      fuzz_proof(data + 1, size - 1);
+  static sqlite3 *db; /* with a small ledger */
+  const char *name = getenv("FUZZ_TARGET");
+  size_t i;
+  if (name == NULL) abort();
+  if (strcmp(name, "declaration") == 0) {
+    fuzz_declaration(data, size);
+    return 0;
   }
-  return 0;
+  if (strcmp(name, "file") == 0) {
+    fuzz_file(data, size);
+    return 0;
+  }
+  if (db == NULL) {
+    db = fuzz_open();
+    if (fuzz_run(db,
+                 "CREATE VIRTUAL TABLE l USING ledger(a TEXT);"
+                 "INSERT INTO l(a) VALUES ('a'), ('b'), ('c')") != SQLITE_OK) {
+      abort();
+    }
+  }
+  for (i = 0; i < sizeof(target) / sizeof(*target); i++) {
+    if (strcmp(name, target[i].name) == 0) {
+      target[i].run(db, data, size);
+      return 0;
+    }
+  }
+  abort();
 }
