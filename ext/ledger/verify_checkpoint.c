@@ -370,7 +370,11 @@ static void checkpoint_compare_stored(VerifyCheckpoints *c,
     return;
   }
   if (next->signed_by_log) c->signed_stored = 1;
-  if (same && c->anchor.at < next->at) c->anchor.at = next->at;
+  /* What is stored with it is not signed, a witness's time is. */
+  if (same && c->anchor.assurance != LEDGER_WITNESSED &&
+      c->anchor.at < next->at) {
+    c->anchor.at = next->at;
+  }
   if (!c->anchor.given && (next->signed_by_log || !c->signed_stored)) {
     checkpoint_anchor(c, next, 0);
   }

@@ -4,7 +4,11 @@ package main
 
 import (
 	"bufio"
+	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -28,6 +32,7 @@ type question struct {
 	OldRoot  []byte
 	Leaf     []byte
 	Leaves   [][]byte // their data
+	Time     uint64   // seconds
 }
 
 type answer struct {
@@ -83,6 +88,53 @@ func tree(leaves [][]byte) (store, error) {
 	return s, nil
 }
 
+// witness signs as c2sp.org/tlog-cosignature has it, with a new key.
+type witness struct {
+	name string
+	key  ed25519.PrivateKey
+	time uint64
+}
+
+func (w witness) public() []byte {
+	return append([]byte{4}, w.key.Public().(ed25519.PublicKey)...)
+}
+
+func (w witness) Name() string { return w.name }
+
+func (w witness) KeyHash() uint32 {
+	h := sha256.Sum256(append([]byte(w.name+"\n"), w.public()...))
+	return binary.BigEndian.Uint32(h[:])
+}
+
+func (w witness) Sign(text []byte) ([]byte, error) {
+	message := fmt.Sprintf("cosignature/v1\ntime %d\n%s", w.time, text)
+	var at [8]byte
+	binary.BigEndian.PutUint64(at[:], w.time)
+	return append(at[:], ed25519.Sign(w.key, []byte(message))...), nil
+}
+
+// cosign adds the line of a witness to a note that the log signed.
+func cosign(q question) (a answer, err error) {
+	verifier, err := note.NewVerifier(q.Verifier)
+	if err != nil {
+		return a, err
+	}
+	opened, err := note.Open([]byte(q.Note), note.VerifierList(verifier))
+	if err != nil {
+		return a, err
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return a, err
+	}
+	w := witness{q.Name, key, q.Time}
+	signed, err := note.Sign(opened, w)
+	a.Note = string(signed)
+	a.Verifier = fmt.Sprintf("%s+%08x+%s", w.name, w.KeyHash(),
+		base64.StdEncoding.EncodeToString(w.public()))
+	return a, err
+}
+
 func reply(q question) (a answer, err error) {
 	switch q.Op {
 	case "keygen":
@@ -95,6 +147,8 @@ func reply(q question) (a answer, err error) {
 		var signed []byte
 		signed, err = note.Sign(&note.Note{Text: q.Text}, signer)
 		a.Note = string(signed)
+	case "cosign":
+		return cosign(q)
 	case "open":
 		verifier, failed := note.NewVerifier(q.Verifier)
 		if failed != nil {

@@ -154,3 +154,32 @@ def test_our_proofs_in_go_and_theirs_here(db, go, filled):
             assert (theirs["Root"], theirs["Proof"]) == (root, proof)
             assert value(db, "merkle_verify_consistency(?, ?, ?, ?, ?)", old,
                          size, theirs["Proof"], old_root, root) == 1
+
+
+def test_our_checkpoint_in_go_and_a_witness_of_theirs_here(db, go):
+    db.execute("CREATE VIRTUAL TABLE c USING ledger(a TEXT,"
+               " origin='example.com/c')")
+    db.execute("INSERT INTO c(a) VALUES ('x'), ('y'), ('z')")
+    pair = json.loads(value(db, "note_keygen('example.com/c')"))
+    note = value(db, "ledger_checkpoint('c', ?)", pair["signer"])
+    opened = go.ask(Op="open", Note=note, Verifier=pair["verifier"])
+    assert opened["Error"] == ""
+    origin, size, root, end = opened["Text"].split("\n")
+    assert (origin, size, end) == ("example.com/c", "3", "")
+    assert base64.b64decode(root) == value(db, "ledger_root('c')")
+    theirs = go.ask(Op="cosign", Note=note, Verifier=pair["verifier"],
+                    Name="witness.example", Time=1700000000)
+    assert theirs["Error"] == "" and theirs["Note"] != note
+    report = json.loads(value(db, "ledger_report('c', ?, ?)", theirs["Note"],
+                              f"{pair['verifier']} {theirs['Verifier']}"))
+    assert report["assurance"] == "witnessed" and report["findings"] == []
+    assert report["checkpoint"]["at"] == 1700000000000
+    assert [key["name"] for key in report["checkpoint"]["signed_by"]] == \
+        ["example.com/c", "witness.example"]
+    assert value(db, "note_verify(?, ?)", theirs["Note"],
+                 theirs["Verifier"]) == opened["Text"]
+    for wrong in (theirs["Note"].replace("\n3\n", "\n2\n"),
+                  theirs["Note"].replace(".example A", ".example B")):
+        report = json.loads(value(db, "ledger_report('c', ?, ?)", wrong,
+                                  theirs["Verifier"]))
+        assert report["assurance"] == "none"
