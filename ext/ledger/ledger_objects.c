@@ -121,8 +121,8 @@ static char *objects_insert_trigger(const LedgerDef *def, const char *name,
   return hf_str_finish(sql, err);
 }
 
-/* The roots of the subtrees that an entry completes, one behind the other: level
-** by level, the left sibling ends 2^level entries before it. */
+/* The roots of the subtrees that an entry completes, one behind the other:
+** level by level, the left sibling ends 2^level entries before it. */
 static void objects_node(sqlite3_str *sql, const char *name, const char *seq) {
   sqlite3_str_appendf(
       sql,

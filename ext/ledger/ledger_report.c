@@ -344,12 +344,13 @@ static char *report_make(HfLedger *ledger, const LedgerScope *scope,
 **
 ** checkpoint: a signed note that was kept elsewhere, or NULL; verifier_key: the
 ** log's key, as note_keygen makes it, and those of witnesses, with spaces
-** between, or NULL.  Verifies the whole ledger and returns JSON: ledger, schema,
-** origin, entries, entries_checked, genesis, head, root (hexadecimal),
+** between, or NULL.  Verifies the whole ledger and returns JSON: ledger,
+** schema, origin, entries, entries_checked, genesis, head, root (hexadecimal),
 ** checkpoint (source, size, root, at and age_ms in milliseconds, signed_by),
 ** assurance ("self-consistent", "signed", "anchored", "witnessed", or "none"
-** when there are findings), finding_count, and the first 1000 findings.
-** Errors: no such ledger; a key that is none; the file cannot be read.
+** when there are findings), finding_count, and the first 1000 findings; of a
+** ledger that records tables also tracked.  Errors: no such ledger; a key that
+** is none; the file cannot be read.
 */
 static void report_function(sqlite3_context *context, int argc,
                             sqlite3_value **argv) {

@@ -90,8 +90,8 @@ int track_state_read(HfConn *conn, const char *schema, const char *name,
                      TrackState *state, HfError *err);
 void track_state_clear(TrackState *state);
 
-/* A statement of what differs: d, how often a row was recorded less how often it
-** is there, and image, its encoding.  sqlite3_free takes it back. */
+/* A statement of what differs: d, how often a row was recorded less how often
+** it is there, and image, its encoding.  sqlite3_free takes it back. */
 char *track_difference(HfConn *conn, const TrackTable *table,
                        const TrackState *state, HfError *err);
 

@@ -171,7 +171,7 @@ static int functions_track(HfConn *conn, const TrackTable *table,
   return err->rc;
 }
 
-/* The two names are in one schema; in *ledger, which sqlite3_free takes back. */
+/* The ledger's name, without the schema, which must be the table's. */
 static int functions_ledger_name(HfConn *conn, const char *text,
                                  const char *schema, char **ledger,
                                  HfError *err) {

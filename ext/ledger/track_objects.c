@@ -3,8 +3,9 @@
 **
 **   insert, update, delete   AFTER: the images of the row, into the ledger
 **   before_insert,           the rows with which the new one clashes go to
-**   before_update            <table>_displaced: OR REPLACE will delete them, and
-**                            fires DELETE triggers only with recursive_triggers
+**   before_update            <table>_displaced: OR REPLACE will delete them,
+**                            and fires DELETE triggers only with
+**                            recursive_triggers
 **   displaced_insert,        AFTER: those that are gone, or whose place the new
 **   displaced_update         row took, are recorded as deleted
 **
@@ -186,7 +187,7 @@ static char *objects_displaced(const TrackPieces *p, int update, HfError *err) {
 static const char *const objects_suffix[TRACK_OBJECTS] = {
     "displaced", "track_before_insert", "track_before_update", "track_insert",
     "track_update", "track_delete",
-    /* The newest trigger fires first: what went is recorded before what came. */
+    /* The newest trigger fires first, so what went comes before what came. */
     "track_displaced_insert", "track_displaced_update"};
 
 int track_objects_make(HfConn *conn, const TrackTable *table, int columns,

@@ -4,10 +4,10 @@
 **
 ** The stored ones are read along with the entries, in the order in which they
 ** were made, so in the order of their sizes; each is compared with the tree at
-** the moment when that has its size.  A key that was given must have signed: the
-** checkpoint given, or at least one that is stored.  Without a key the stored
-** ones are held against the key that is stored with them, which shows damage,
-** but proves nothing about who signed.
+** the moment when that has its size.  A key that was given must have signed:
+** the checkpoint given, or at least one that is stored.  Without a key the
+** stored ones are held against the key that is stored with them, which shows
+** damage, but proves nothing about who signed.
 */
 #include <string.h>
 

@@ -310,8 +310,7 @@ static sqlite3 *connect(void) {
 /* Everything of the database as one text, to be compared. */
 static char *dump(sqlite3 *db) {
   static const char *const sql[] = {
-      "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema ORDER BY "
-      "name)",
+      "SELECT group_concat(name) FROM (SELECT * FROM sqlite_schema ORDER BY 2)",
       "SELECT count(*) || ' to ' || max(seq) FROM l_entry",
       "SELECT count(*) || ' to ' || max(seq) FROM m_entry",
       "SELECT group_concat(v) FROM t",

@@ -69,6 +69,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
                "INSERT INTO l(a, n, x) VALUES ('a', 1, 1.5), ('b', 2, x'00'), "
                "('c', 3, 'text'), ('d', 4, NULL), ('e', 5, 5), ('f', 6, '');"
                "SELECT ledger_checkpoint('l', " SIGNER ", 1000);"
+               "CREATE TABLE signer AS SELECT " SIGNER " AS k;"
                "CREATE TABLE t(k INTEGER PRIMARY KEY, v UNIQUE);"
                "INSERT INTO t VALUES (1, 'one'), (2, x'02');"
                "SELECT ledger_track('t', 'tl');"
@@ -99,7 +100,7 @@ static void fuzz_declaration(const uint8_t *data, size_t size) {
 static void fuzz_file(const uint8_t *data, size_t size) {
   static const char *const sql[] = {
       "SELECT * FROM ledger_verify('l')",
-      "SELECT ledger_report('l', NULL, " VERIFIER ")",
+      "SELECT ledger_report('l', note, verifier) FROM l_checkpoint",
       "SELECT ledger_report('tl')",
       "SELECT * FROM ledger_reconcile('t')",
       "SELECT * FROM holdfast_check",
@@ -109,7 +110,7 @@ static void fuzz_file(const uint8_t *data, size_t size) {
       "SELECT ledger_leaf_data('l', seq) FROM l",
       "INSERT INTO l(a, n) VALUES ('new', 10), ('newer', 11)",
       "INSERT INTO l_entry(seq, at, a, hash) VALUES (7, 1, 'x', x'00')",
-      "SELECT ledger_checkpoint('l', " SIGNER ")",
+      "SELECT ledger_checkpoint('l', k) FROM signer",
       "UPDATE OR REPLACE t SET v = 'two'",
       "SELECT ledger_track('t', 'tl')",
       "SELECT ledger_untrack('t')",
