@@ -2,7 +2,7 @@
 ** Attestation: hashes of SQL values that anyone can recompute.
 **
 **   attest_canonical(v1, ..., vn)   the canonical encoding of a row, a BLOB
-**   attest_decode(encoding)         its values, as JSON
+**   attest_decode(encoding, ...)    its values, as JSON
 **   attest_hash(v1, ..., vn)        SHA-256 of it, a BLOB of 32 bytes
 **   attest_hash_agg(v1, ..., vn)    aggregate: SHA-256 of the rows in order
 **   attest_sha256(bytes)            SHA-256 of a TEXT's or BLOB's bytes
@@ -72,25 +72,36 @@ static void attest_canonical(sqlite3_context *context, int argc,
 }
 
 /*
-** attest_decode(encoding)
+** attest_decode(encoding [, column, ...])
 **
-** encoding: a BLOB of attest_canonical().  Returns its values as a JSON array,
-** TEXT, to be read by people: a REAL has a point or an exponent, a BLOB is
-** {"blob":hex}, TEXT that is not UTF-8 {"text":hex}.  NULL for anything that is
-** no encoding.
+** encoding: a BLOB of attest_canonical(); columns: INTEGER, from 0; all when
+** none is given.  Returns their values as a JSON array, TEXT, to be read by
+** people: a REAL has a point or an exponent, a BLOB is {"blob":hex}, TEXT that
+** is not UTF-8 {"text":hex}.  NULL for anything that is no encoding.
 */
 static void attest_decode(sqlite3_context *context, int argc,
                           sqlite3_value **argv) {
-  const unsigned char *data = sqlite3_value_blob(argv[0]);
-  size_t size = (size_t)sqlite3_value_bytes(argv[0]);
+  const unsigned char *data;
   sqlite3_str *json;
-  int rc;
-  (void)argc;
+  size_t size;
+  int i, rc, found;
+  if (argc == 0) {
+    sqlite3_result_error(context, "attest_decode: the encoding is missing", -1);
+    return;
+  }
+  data = sqlite3_value_blob(argv[0]);
+  size = (size_t)sqlite3_value_bytes(argv[0]);
   if (sqlite3_value_type(argv[0]) != SQLITE_BLOB || data == NULL) return;
   json = sqlite3_str_new(sqlite3_context_db_handle(context));
-  hf_json_row(json, data, size);
+  found = argc == 1 ? hf_json_row(json, data, size) : 1;
+  for (i = 1; i < argc && found; i++) {
+    sqlite3_str_appendchar(json, 1, i == 1 ? '[' : ',');
+    found = sqlite3_value_type(argv[i]) == SQLITE_INTEGER &&
+            hf_json_column(json, data, size, sqlite3_value_int64(argv[i]));
+  }
+  if (argc > 1) sqlite3_str_appendchar(json, 1, ']');
   rc = sqlite3_str_errcode(json);
-  if (rc == SQLITE_OK && sqlite3_str_value(json)[0] == '[') {
+  if (rc == SQLITE_OK && found) {
     sqlite3_result_text(context, sqlite3_str_finish(json), -1, sqlite3_free);
     return;
   }
@@ -229,7 +240,7 @@ static void attest_sha256(sqlite3_context *context, int argc,
 int hf_attest_register(HfConn *conn) {
   static const HfFunction functions[] = {
       {"attest_canonical", -1, HF_PURE, attest_canonical},
-      {"attest_decode", 1, HF_PURE, attest_decode},
+      {"attest_decode", -1, HF_PURE, attest_decode},
       {"attest_hash", -1, HF_PURE, attest_hash},
       {"attest_sha256", 1, HF_PURE, attest_sha256},
   };

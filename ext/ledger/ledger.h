@@ -273,6 +273,7 @@ typedef struct LedgerScope {
   const char *checkpoint; /* a signed note that was kept elsewhere */
   size_t checkpoint_size;
   const char *verifiers; /* keys of the log and of witnesses, between spaces */
+  size_t verifiers_size;
 } LedgerScope;
 
 /* SQLITE_ERROR for verifiers that are none. */

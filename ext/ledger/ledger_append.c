@@ -158,7 +158,7 @@ typedef struct AppendEntry {
 static int append_run_insert(HfLedger *ledger, const AppendEntry *entry,
                              sqlite3_stmt *stmt) {
   int columns = ledger->def.columns;
-  int i;
+  int i, rc;
   sqlite3_bind_int64(stmt, 1, entry->seq);
   sqlite3_bind_int64(stmt, 2, entry->at);
   for (i = 0; i < columns; i++) {
@@ -170,7 +170,9 @@ static int append_run_insert(HfLedger *ledger, const AppendEntry *entry,
     sqlite3_bind_blob(stmt, columns + 4, entry->node,
                       entry->levels * HF_SHA256_SIZE, SQLITE_STATIC);
   }
-  return sqlite3_step(stmt);
+  rc = sqlite3_step(stmt);
+  /* With PRAGMA count_changes it returns a row before it is done. */
+  return rc == SQLITE_ROW ? sqlite3_step(stmt) : rc;
 }
 
 /* Run the INSERT.  A kept statement fails to be prepared again when a trigger
@@ -235,7 +237,7 @@ static int append_check_nesting(HfLedger *ledger, HfError *err) {
 /* The store's part between knowing the entry and having it in the file. */
 static int append_write(HfLedger *ledger, AppendEntry *entry, HfError *err) {
   HfConn *conn = ledger->conn;
-  HfPending pending = {ledger->id, entry->seq, conn->pending};
+  HfPending pending = {ledger->id, entry->seq, 0, conn->pending};
   unsigned loads = ledger->head_loads;
   entry->levels = hf_merkle_completed((uint64_t)entry->seq);
   if (hf_fail_core(err, hf_frontier_append(conn->sha, &ledger->frontier,
@@ -270,6 +272,13 @@ static int append_prepare_append(HfLedger *ledger, HfError *err) {
                    "ledger %s: appends in triggers of appends are nested more "
                    "than %d deep",
                    ledger->name, LEDGER_MAX_DEPTH);
+  }
+  /* A kept INSERT finds out too late that the schema has changed: undoing what
+  ** it began fails, with the whole transaction, while an UPDATE OR REPLACE that
+  ** fires DELETE triggers holds its cursor fast.  Reading the head finds out
+  ** first. */
+  if (sqlite3_vtab_on_conflict(ledger->db) == SQLITE_REPLACE) {
+    ledger->head_valid = 0;
   }
   if (ledger_need_id(ledger, err) == SQLITE_OK &&
       (!ledger->head_valid ||

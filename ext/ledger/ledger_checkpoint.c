@@ -36,7 +36,7 @@ static int checkpoint_read_last(HfLedger *ledger, CheckpointLast *last,
   size_t size;
   memset(last, 0, sizeof(*last));
   if (hf_prepare(ledger->db, &stmt, err,
-                 "SELECT id, at, note FROM \"%w\".\"%w_checkpoint\""
+                 "SELECT id, at, note FROM \"%w\".\"%w_checkpoint\" NOT INDEXED"
                  " ORDER BY id DESC LIMIT 1",
                  ledger->schema, ledger->name) != SQLITE_OK) {
     if (err->rc == SQLITE_ERROR) {
@@ -136,7 +136,7 @@ static int checkpoint_store(HfLedger *ledger, const HfNoteKey *key,
                             sqlite3_int64 size, const char *note,
                             HfError *err) {
   HfConn *conn = ledger->conn;
-  HfPending pending = {0, -id, conn->pending};
+  HfPending pending = {0, -id, 0, conn->pending};
   char verifier[HF_NOTE_KEY_TEXT];
   sqlite3_stmt *stmt;
   if (ledger_need_id(ledger, err) != SQLITE_OK ||
@@ -166,6 +166,21 @@ static int checkpoint_store(HfLedger *ledger, const HfNoteKey *key,
   return err->rc;
 }
 
+/* A time too far ahead would be that of every checkpoint to come. */
+static int checkpoint_check_time(HfLedger *ledger, sqlite3_int64 at,
+                                 HfError *err) {
+  sqlite3_int64 now;
+  if (ledger->def.clock_caller ||
+      hf_clock_now(ledger->vfs, &now, err) != SQLITE_OK ||
+      at <= now + LEDGER_AHEAD_MS) {
+    return err->rc;
+  }
+  return hf_fail(err, SQLITE_ERROR,
+                 "ledger_checkpoint: the time %lld is more than %d s ahead of "
+                 "the clock (%lld); a ledger of clock='caller' takes it",
+                 at, LEDGER_AHEAD_MS / 1000, now);
+}
+
 /* Everything that happens under the write lock.  at: INT64_MIN asks the
 ** clock. */
 static int checkpoint_make(HfLedger *ledger, const HfNoteKey *key,
@@ -183,6 +198,10 @@ static int checkpoint_make(HfLedger *ledger, const HfNoteKey *key,
     now.origin = config.origin;
     now.origin_size = strlen(config.origin);
     now.size = (uint64_t)size;
+    if (checkpoint_check_time(ledger, at, err) != SQLITE_OK) {
+      ledger_config_clear(&config);
+      return err->rc;
+    }
     if (at < last.at) at = last.at;
     if (checkpoint_consistent(ledger, &last.body, &now, err) == SQLITE_OK &&
         checkpoint_sign(ledger, key, &now, note, err) == SQLITE_OK) {
@@ -208,9 +227,18 @@ static int checkpoint_publish(HfLedger *ledger, const HfNoteKey *key,
     hf_exec(ledger->db, err, "PRAGMA \"%w\".synchronous=FULL", ledger->schema);
   }
   if (err->rc == SQLITE_OK &&
-      hf_txn_begin(ledger->db, "ledger_checkpoint", &txn, err) == SQLITE_OK) {
+      hf_txn_begin(ledger->db, ledger->schema, "ledger_checkpoint", &txn,
+                   err) == SQLITE_OK) {
     checkpoint_make(ledger, key, at, note, err);
     hf_txn_end(ledger->db, txn, err);
+  }
+  /* With synchronous=OFF pages went from the WAL to the file, and were not
+  ** flushed there.  Moving the last ones flushes all; where a reader is in the
+  ** way, they are still in the WAL, which the commit has flushed. */
+  if (level == 0 && err->rc == SQLITE_OK) {
+    hf_exec(ledger->db, &ignored, "PRAGMA \"%w\".wal_checkpoint",
+            ledger->schema);
+    hf_error_clear(&ignored);
   }
   if (level < 2) {
     hf_exec(ledger->db, &ignored, "PRAGMA \"%w\".synchronous=%lld",
@@ -224,6 +252,7 @@ static int checkpoint_publish(HfLedger *ledger, const HfNoteKey *key,
 static int checkpoint_arguments(HfConn *conn, int argc, sqlite3_value **argv,
                                 HfNoteKey *key, sqlite3_int64 *at,
                                 HfError *err) {
+  int text = sqlite3_value_type(argv[1]) == SQLITE_TEXT;
   const char *signer = (const char *)sqlite3_value_text(argv[1]);
   size_t size = (size_t)sqlite3_value_bytes(argv[1]);
   int rc = HF_RANGE;
@@ -232,7 +261,7 @@ static int checkpoint_arguments(HfConn *conn, int argc, sqlite3_value **argv,
     return hf_fail(err, SQLITE_ERROR,
                    "ledger_checkpoint: the ledger's name is missing");
   }
-  if (signer != NULL && sqlite3_value_type(argv[1]) == SQLITE_TEXT) {
+  if (signer != NULL && text) {
     rc = hf_note_read_signer(conn->sha, signer, size, key);
   }
   if (rc == HF_RANGE) {

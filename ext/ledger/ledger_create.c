@@ -53,7 +53,7 @@ int ledger_config_read(HfLedger *ledger, LedgerConfig *config, HfError *err) {
   if (hf_prepare(ledger->db, &stmt, err,
                  "SELECT max(iif(key = 'origin', value, NULL)),"
                  " max(iif(key = 'genesis', value, NULL))"
-                 " FROM \"%w\".\"%w_config\"",
+                 " FROM \"%w\".\"%w_config\" NOT INDEXED",
                  ledger->schema, ledger->name) != SQLITE_OK) {
     if (err->rc == SQLITE_ERROR) {
       hf_error_clear(err);

@@ -167,18 +167,20 @@ static void functions_leaf_data(sqlite3_context *context, int argc,
 ** ledger_pending(id, seq)
 **
 ** For the insert trigger of an entry table, not for users: 1 if the ledger
-** module of this connection is appending entry seq of ledger id right now,
-** else 0.  A 0 also tells the module that somebody is writing directly, so
-** that it reads the head again.
+** module of this connection is appending entry seq of ledger id right now, and
+** was not asked before; else 0.  A 0 also tells the module that somebody is
+** writing directly, so that it reads the head again.
 */
 static void functions_pending(sqlite3_context *context, int argc,
                               sqlite3_value **argv) {
   HfConn *conn = sqlite3_user_data(context);
-  const HfPending *pending = conn->pending;
-  int ours = pending != NULL && pending->id == sqlite3_value_int64(argv[0]) &&
+  HfPending *pending = conn->pending;
+  int ours = pending != NULL && !pending->told &&
+             pending->id == sqlite3_value_int64(argv[0]) &&
              pending->seq == sqlite3_value_int64(argv[1]);
   (void)argc;
-  if (!ours) conn->generation++;
+  if (ours) pending->told = 1;
+  else conn->generation++;
   sqlite3_result_int(context, ours);
 }
 

@@ -140,6 +140,7 @@ static int report_scope(const char *function, sqlite3_value *checkpoint,
   }
   scope->checkpoint = text[0];
   scope->verifiers = text[1];
+  if (text[1]) scope->verifiers_size = (size_t)sqlite3_value_bytes(verifiers);
   if (text[0]) scope->checkpoint_size = (size_t)sqlite3_value_bytes(checkpoint);
   return SQLITE_OK;
 }

@@ -14,27 +14,30 @@
 
 #include "ledger/ledger.h"
 
-/* The SQL texts, the columns' names quoted and separated by commas; to be read
+/* NOT INDEXED: an index might tell something else than the table.
+**
+** The SQL texts, the columns' names quoted and separated by commas; to be read
 ** they have the table's, or SQLite would take one that is gone for a string. */
 static void store_texts(HfLedger *ledger, const char *columns,
                         const char *reads, const char *params, HfError *err) {
   const char *schema = ledger->schema, *name = ledger->name;
   ledger->sql_head =
       sqlite3_mprintf("SELECT seq, at, hash, node FROM \"%w\".\"%w_entry\""
-                      " ORDER BY seq DESC LIMIT 1",
+                      " NOT INDEXED ORDER BY seq DESC LIMIT 1",
                       schema, name);
   ledger->sql_entry = sqlite3_mprintf(
-      "SELECT hash, node FROM \"%w\".\"%w_entry\" WHERE seq = ?1", schema,
-      name);
+      "SELECT hash, node FROM \"%w\".\"%w_entry\" NOT INDEXED WHERE seq = ?1",
+      schema, name);
   ledger->sql_insert =
       sqlite3_mprintf("INSERT INTO \"%w\".\"%w_entry\"(seq, at%s, hash, node)"
                       " VALUES (?1, ?2%s)",
                       schema, name, columns, params);
   ledger->sql_row = sqlite3_mprintf(
-      "SELECT at%s FROM \"%w\".\"%w_entry\" AS e WHERE seq = ?1", reads, schema,
-      name);
+      "SELECT at%s FROM \"%w\".\"%w_entry\" AS e NOT INDEXED WHERE seq = ?1",
+      reads, schema, name);
   ledger->sql_scan = sqlite3_mprintf(
-      "SELECT seq, at, hash, node%s FROM \"%w\".\"%w_entry\" AS e ORDER BY seq",
+      "SELECT seq, at, hash, node%s FROM \"%w\".\"%w_entry\" AS e NOT INDEXED"
+      " ORDER BY seq",
       reads, schema, name);
   if (ledger->sql_head == NULL || ledger->sql_entry == NULL ||
       ledger->sql_insert == NULL || ledger->sql_row == NULL ||
@@ -253,7 +256,7 @@ static int store_head_row(HfLedger *ledger, sqlite3_stmt *row, int *complete,
 
 int ledger_load_head(HfLedger *ledger, HfError *err) {
   HfStmt stmt;
-  int complete = 0;
+  int complete = 0, stale;
   ledger->head_valid = 0;
   ledger->head_loads++;
   ledger->head_generation = ledger->conn->generation;
@@ -272,7 +275,11 @@ int ledger_load_head(HfLedger *ledger, HfError *err) {
     default:
       hf_fail_db(err, ledger->db);
   }
+  stale = !stmt.fresh &&
+          sqlite3_stmt_status(stmt.p, SQLITE_STMTSTATUS_REPREPARE, 1) > 0;
   hf_stmt_give(&ledger->stmts, &stmt);
+  /* The schema has changed: see append_prepare_append(). */
+  if (stale) hf_stmts_clear(&ledger->stmts);
   if (err->rc == SQLITE_OK && complete) {
     store_complete(ledger, (sqlite3_int64)ledger->frontier.size, err);
   }

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "ledger/ledger.h"
+#include "ledger/track.h"
 
 /* ---- life of a connected ledger ------------------------------------------ */
 
@@ -163,6 +163,7 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
   HfLedger *ledger = (HfLedger *)vtab;
   HfError err = {SQLITE_OK, NULL};
   sqlite3_value **column = argv + 2;
+  int record = 1;
   if (argc == 1 || sqlite3_value_type(argv[0]) != SQLITE_NULL) {
     /* OR IGNORE must not make a refusal silent. */
     hf_fail(&err,
@@ -183,7 +184,9 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
       return hf_error_to_vtab(&err, vtab);
     }
   }
-  ledger_append(ledger, column, rowid, &err);
+  if (track_displaced(ledger, column, &record, &err) == SQLITE_OK && record) {
+    ledger_append(ledger, column, rowid, &err);
+  }
   return hf_error_to_vtab(&err, vtab);
 }
 

@@ -36,6 +36,7 @@ typedef struct VerifyEntry {
 struct LedgerVerify {
   HfLedger *ledger;
   VerifyPhase phase;
+  char *origin;
   sqlite3_stmt *snapshot; /* holds one read transaction for the whole run */
   HfStmt scan;
   VerifyQueue queue;
@@ -249,8 +250,7 @@ static void verify_nodes(LedgerVerify *v, VerifyEntry *entry,
     entry->node_open = completed > 0;
   } else if (!sound) {
     verify_add(&v->queue, err, "node_altered", entry->seq,
-               "its node has %d bytes, not %d", size,
-               completed * HF_SHA256_SIZE);
+               "its node is not %d hashes but %d bytes", completed, size);
   } else {
     wrong = verify_parents(v, entry, node, completed, &known, err);
   }
@@ -323,6 +323,7 @@ static void verify_row(LedgerVerify *v, HfError *err) {
     v->last = entry;
     v->last_known = 0;
     v->tree_known = 0;
+    if (v->checkpoints.due <= entry.seq) verify_compare(v, entry.seq, at, err);
     return;
   }
   memcpy(entry.stored, sqlite3_value_blob(row[SCAN_HASH]), HF_SHA256_SIZE);
@@ -349,7 +350,7 @@ static int verify_begin(LedgerVerify *v, HfError *err) {
              "SELECT 1 FROM \"%w\".sqlite_schema", ledger->schema);
   if (err->rc == SQLITE_OK) hf_step_done(ledger->db, v->snapshot, err);
   if (err->rc == SQLITE_OK) {
-    verify_structure(ledger, &v->queue, v->last.stored, err);
+    verify_structure(ledger, &v->queue, v->last.stored, &v->origin, err);
   }
   return err->rc;
 }
@@ -360,8 +361,8 @@ static int verify_begin_entries(LedgerVerify *v, const LedgerScope *scope,
   v->last_known = 1;
   v->last_at = INT64_MIN;
   v->tree_known = 1;
-  if (verify_checkpoints_open(ledger, &v->checkpoints, scope, &v->queue, err) !=
-      SQLITE_OK) {
+  if (verify_checkpoints_open(ledger, &v->checkpoints, scope, v->origin,
+                              &v->queue, err) != SQLITE_OK) {
     return err->rc;
   }
   if (v->checkpoints.due == 0) verify_compare(v, 0, INT64_MIN, err);
@@ -450,6 +451,7 @@ void ledger_verify_close(LedgerVerify *v) {
   verify_queue_clear(&v->queue);
   sqlite3_free(v->queue.finding);
   sqlite3_finalize(v->snapshot);
+  sqlite3_free(v->origin);
   sqlite3_free(v);
 }
 

@@ -23,6 +23,15 @@
 /* attest_canonical() takes 127 arguments at most by SQLite's default. */
 #define TRACK_MAX_COLUMNS 120
 
+/* The time with which the triggers send a row that may be displaced. */
+#define TRACK_DISPLACED (-1)
+
+/* Is what is being inserted, column[i] for column i of the ledger, such a row?
+** Then *record says whether it will be deleted unseen, and its time is taken
+** away. */
+int track_displaced(HfLedger *ledger, sqlite3_value **column, int *record,
+                    HfError *err);
+
 /* An ordinary table as it is now. */
 typedef struct TrackTable {
   char *schema;
@@ -35,6 +44,7 @@ typedef struct TrackTable {
   char **id;   /* the columns that find a row, quoted: rowid, or the key */
   int ids;
   char *clash; /* SQL: each unique index, t."a" = NEW."a" AND ..., or another */
+  char *expression; /* a unique index on an expression, or NULL */
 } TrackTable;
 
 /* Describe the table that `text` names; its errors name `function`. */
@@ -49,12 +59,11 @@ char *track_table_list(HfConn *conn, const TrackTable *table, int columns,
 
 /* ---- triggers (track_objects.c) ------------------------------------------ */
 
-#define TRACK_OBJECTS 8
+#define TRACK_OBJECTS 5
 
-/* The table for displaced rows, and the triggers, in the order of creation.
-** `label` is the table's name in the ledger, and the beginning of theirs. */
+/* A trigger.  `label` is the table's name in the ledger, and the beginning of
+** theirs. */
 typedef struct TrackObject {
-  int trigger; /* else the table */
   char *name;
   char *sql; /* what sqlite_schema holds of it, from the name on */
 } TrackObject;
@@ -69,8 +78,13 @@ int track_objects_create(HfConn *conn, const TrackTable *table,
                          HfError *err);
 
 /* Drop those of this label, as far as they are there. */
-int track_objects_drop(HfConn *conn, const TrackTable *table, const char *label,
+int track_objects_drop(HfConn *conn, const char *schema, const char *label,
                        HfError *err);
+
+/* The text of a trigger, NULL if it is not there; is it that of the object? */
+char *track_object_sql(HfConn *conn, const char *schema, const char *name,
+                       HfError *err);
+int track_object_is(const TrackObject *object, const char *sql);
 
 /* ---- what the ledgers say (track_state.c) -------------------------------- */
 
@@ -84,6 +98,10 @@ typedef struct TrackState {
   char *sql;
 } TrackState;
 
+/* The table on which the triggers of a label are; NULL for none. */
+char *track_label_table(HfConn *conn, const char *schema, const char *label,
+                        HfError *err);
+
 /* Look for the table in every ledger of its schema: by its name, or by the name
 ** that its triggers record it under. */
 int track_state_read(HfConn *conn, const char *schema, const char *name,
@@ -95,8 +113,7 @@ void track_state_clear(TrackState *state);
 char *track_difference(HfConn *conn, const TrackTable *table,
                        const TrackState *state, HfError *err);
 
-/* Compare the triggers and the displaced rows' table with what ledger_track
-** makes (track_objects.c).  The words have one %s for the object. */
+/* Compare the triggers with what ledger_track makes (track_objects.c). */
 typedef int TrackTell(void *context, const char *finding, const char *object,
                       const char *words, HfError *err);
 int track_guards(HfConn *conn, const TrackTable *table, const TrackState *state,

@@ -86,23 +86,19 @@ static int functions_need_ledger(HfConn *conn, const char *schema,
   return err->rc;
 }
 
-/* Are the triggers and the displaced rows' table what they should be? */
+/* Are the triggers what they should be? */
 static int functions_is_whole(HfConn *conn, const TrackTable *table,
                               const TrackState *state, int *whole,
                               HfError *err) {
   TrackObject object[TRACK_OBJECTS];
-  sqlite3_int64 found;
   int i;
   *whole = strcmp(table->sql, state->sql) == 0;
   if (track_objects_make(conn, table, table->columns, state->label,
                          state->ledger, object, err) == SQLITE_OK) {
     for (i = 0; i < TRACK_OBJECTS && *whole && err->rc == SQLITE_OK; i++) {
-      hf_query_int(conn->db, err, 0, &found,
-                   "SELECT 1 FROM \"%w\".sqlite_schema WHERE name = %Q"
-                   "   AND sql = 'CREATE %s ' || %Q",
-                   table->schema, object[i].name,
-                   object[i].trigger ? "TRIGGER" : "TABLE", object[i].sql);
-      if (!found) *whole = 0;
+      char *sql = track_object_sql(conn, table->schema, object[i].name, err);
+      if (sql == NULL || !track_object_is(&object[i], sql)) *whole = 0;
+      sqlite3_free(sql);
     }
   }
   track_objects_clear(object);
@@ -113,9 +109,17 @@ static int functions_is_whole(HfConn *conn, const TrackTable *table,
 ** begin anew, if nothing happened unseen. */
 static int functions_renew(HfConn *conn, const TrackTable *table,
                            const TrackState *state, HfError *err) {
-  sqlite3_int64 differ = 0;
-  char *sql = NULL;
-  if (table->columns >= state->columns) {
+  sqlite3_int64 differ = 1; /* without its columns it does */
+  char *sql = NULL, *now;
+  now = track_label_table(conn, table->schema, state->label, err);
+  if (now != NULL && sqlite3_stricmp(now, table->name) != 0) {
+    hf_fail(err, SQLITE_ERROR,
+            "ledger_track: the table that is recorded as %s is now %s; "
+            "ledger_track(%Q, %Q) goes on with it, and sets the name free",
+            state->label, now, now, state->ledger);
+  }
+  sqlite3_free(now);
+  if (err->rc == SQLITE_OK && table->columns >= state->columns) {
     sql = track_difference(conn, table, state, err);
     if (sql != NULL) {
       hf_query_int(conn->db, err, 0, &differ, "SELECT count(*) FROM (%s)", sql);
@@ -125,13 +129,47 @@ static int functions_renew(HfConn *conn, const TrackTable *table,
   if (err->rc == SQLITE_OK && differ > 0) {
     hf_fail(err, SQLITE_ERROR,
             "ledger_track: %s differs from what ledger %s recorded; see "
-            "ledger_reconcile('%s'), and set it right, or ledger_untrack it "
+            "ledger_reconcile(%Q), and set it right, or ledger_untrack it "
             "first",
             table->name, state->ledger, table->name);
   }
-  track_objects_drop(conn, table, state->label, err);
+  track_objects_drop(conn, table->schema, state->label, err);
   if (sqlite3_stricmp(state->label, table->name) != 0) {
     functions_end(conn, table->schema, state, err);
+  }
+  return err->rc;
+}
+
+/* Does the definition say ON CONFLICT REPLACE?  Then rows are displaced that no
+** trigger sees, and no statement says so. */
+static int functions_replaces(const char *sql) {
+  for (; *sql != 0; sql++) {
+    const char *z = sql + 8;
+    if (sqlite3_strnicmp(sql, "conflict", 8) != 0) continue;
+    while (*z == ' ' || (*z >= '\t' && *z <= '\r')) z++;
+    if (sqlite3_strnicmp(z, "replace", 7) == 0) return 1;
+  }
+  return 0;
+}
+
+/* What can be looked at, but not recorded. */
+static int functions_check(const TrackTable *table, HfError *err) {
+  if (table->columns > TRACK_MAX_COLUMNS) {
+    hf_fail(err, SQLITE_ERROR, "ledger_track: %s has %d columns; %d at most",
+            table->name, table->columns, TRACK_MAX_COLUMNS);
+  }
+  if (functions_replaces(table->sql)) {
+    hf_fail(err, SQLITE_ERROR,
+            "ledger_track: %s is defined with ON CONFLICT REPLACE, so rows "
+            "would be displaced that no trigger sees; write OR REPLACE in the "
+            "statements instead",
+            table->name);
+  }
+  if (table->expression != NULL) {
+    hf_fail(err, SQLITE_ERROR,
+            "ledger_track: the unique index %s of %s is on an expression, so "
+            "rows that OR REPLACE displaces could not be recorded",
+            table->expression, table->name);
   }
   return err->rc;
 }
@@ -149,7 +187,7 @@ static int functions_track(HfConn *conn, const TrackTable *table,
           SQLITE_OK) {
     if (state.ledger != NULL && sqlite3_stricmp(state.ledger, ledger) != 0) {
       hf_fail(err, SQLITE_ERROR,
-              "ledger_track: %s is recorded in ledger %s; ledger_untrack('%s') "
+              "ledger_track: %s is recorded in ledger %s; ledger_untrack(%Q) "
               "ends that",
               table->name, state.ledger, table->name);
     } else if (state.ledger != NULL &&
@@ -184,7 +222,12 @@ static int functions_ledger_name(HfConn *conn, const char *text,
             "too, for triggers do not reach other databases",
             schema);
   } else {
-    *ledger = hf_format(err, "%s", name.name);
+    /* As it is spelled in the schema, if it is there. */
+    hf_query_text(conn->db, err, ledger,
+                  "SELECT name FROM \"%w\".sqlite_schema"
+                  " WHERE type = 'table' AND name = %Q COLLATE NOCASE",
+                  schema, name.name);
+    if (*ledger == NULL) *ledger = hf_format(err, "%s", name.name);
   }
   hf_name_clear(&name);
   return err->rc;
@@ -201,6 +244,17 @@ static const char *functions_text(sqlite3_value *value, const char *words,
     if (text == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
   }
   return text;
+}
+
+/* Begin a transaction that writes to the schema of the table named. */
+static int functions_txn_begin(HfConn *conn, const char *what, const char *text,
+                               HfTxn *txn, HfError *err) {
+  HfName name;
+  if (hf_name_split(conn->db, text, &name, err) == SQLITE_OK) {
+    hf_txn_begin(conn->db, name.schema, what, txn, err);
+    hf_name_clear(&name);
+  }
+  return err->rc;
 }
 
 /*
@@ -225,15 +279,16 @@ static void functions_ledger_track(sqlite3_context *context, int argc,
   sqlite3_int64 count = 0;
   char *ledger = NULL;
   TrackTable table;
-  HfTxn txn;
+  HfTxn txn = HF_TXN_NONE;
   (void)argc;
   memset(&table, 0, sizeof(table));
-  if (err.rc == SQLITE_OK &&
-      hf_txn_begin(conn->db, "ledger_track", &txn, &err) == SQLITE_OK) {
+  if (err.rc == SQLITE_OK && functions_txn_begin(conn, "ledger_track", text,
+                                                 &txn, &err) == SQLITE_OK) {
     if (track_table_read(conn, "ledger_track", text, &table, &err) ==
             SQLITE_OK &&
         functions_ledger_name(conn, to, table.schema, &ledger, &err) ==
             SQLITE_OK) {
+      functions_check(&table, &err);
       functions_track(conn, &table, ledger, &count, &err);
     }
     hf_txn_end(conn->db, txn, &err);
@@ -250,10 +305,8 @@ static void functions_ledger_track(sqlite3_context *context, int argc,
 /* ---- ledger_untrack ------------------------------------------------------ */
 
 static int functions_untrack(HfConn *conn, const char *text, HfError *err) {
-  TrackTable table;
   TrackState state;
   HfName name;
-  memset(&table, 0, sizeof(table));
   if (hf_name_split(conn->db, text, &name, err) != SQLITE_OK) return err->rc;
   if (track_state_read(conn, name.schema, name.name, &state, err) ==
       SQLITE_OK) {
@@ -261,9 +314,7 @@ static int functions_untrack(HfConn *conn, const char *text, HfError *err) {
       hf_fail(err, SQLITE_ERROR, "ledger_untrack: %s is recorded in no ledger",
               name.name);
     } else {
-      /* The table itself may be gone. */
-      table.schema = name.schema;
-      track_objects_drop(conn, &table, state.label, err);
+      track_objects_drop(conn, name.schema, state.label, err);
       functions_end(conn, name.schema, &state, err);
     }
   }
@@ -285,10 +336,10 @@ static void functions_ledger_untrack(sqlite3_context *context, int argc,
   HfError err = {SQLITE_OK, NULL};
   const char *text = functions_text(
       argv[0], "ledger_untrack: the argument is the name of a table", &err);
-  HfTxn txn;
+  HfTxn txn = HF_TXN_NONE;
   (void)argc;
-  if (err.rc == SQLITE_OK &&
-      hf_txn_begin(conn->db, "ledger_untrack", &txn, &err) == SQLITE_OK) {
+  if (err.rc == SQLITE_OK && functions_txn_begin(conn, "ledger_untrack", text,
+                                                 &txn, &err) == SQLITE_OK) {
     functions_untrack(conn, text, &err);
     hf_txn_end(conn->db, txn, &err);
   }

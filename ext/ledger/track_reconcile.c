@@ -26,7 +26,7 @@ typedef struct ReconcileNote {
   char *detail;
 } ReconcileNote;
 
-/* One for each trigger and the rows' table, and two of the table itself. */
+/* One for each trigger, and two of the table itself. */
 #define RECONCILE_NOTES (TRACK_OBJECTS + 2)
 
 typedef struct ReconcileTable {
@@ -63,7 +63,7 @@ static int reconcile_schema(ReconcileCursor *cursor, const TrackTable *table,
         cursor, "schema_altered",
         hf_format(err,
                   "it was recorded as %s, and renamed since; "
-                  "ledger_track('%s', '%s') goes on under the new name",
+                  "ledger_track(%Q, %Q) goes on under the new name",
                   state->label, table->name, state->ledger),
         err);
   }
@@ -71,7 +71,7 @@ static int reconcile_schema(ReconcileCursor *cursor, const TrackTable *table,
       cursor, "schema_altered",
       hf_format(err,
                 "its definition is not the one recorded; columns then %s, now "
-                "%s; ledger_track('%s', '%s') goes on with these",
+                "%s; ledger_track(%Q, %Q) goes on with these",
                 state->named, table->named, table->name, state->ledger),
       err);
 }
@@ -79,21 +79,26 @@ static int reconcile_schema(ReconcileCursor *cursor, const TrackTable *table,
 static int reconcile_guard(void *context, const char *finding,
                            const char *object, const char *words,
                            HfError *err) {
-  return reconcile_note(context, finding, hf_format(err, words, object), err);
+  (void)object;
+  return reconcile_note(context, finding, hf_format(err, "%s", words), err);
 }
 
 /* ---- its rows ------------------------------------------------------------ */
 
-/* The primary key's values, of an encoding: SQL. */
-static char *reconcile_key(HfConn *conn, const TrackTable *table,
-                           HfError *err) {
-  char *key;
-  hf_query_text(conn->db, err, &key,
-                "SELECT 'json_array(' || group_concat(printf("
-                "'json_extract(attest_decode(image), ''$[%%d]'')', value),"
-                " ', ') || ')' FROM json_each(%Q)",
+/* The primary key's values, of an encoding: SQL, and when one of them is NULL,
+** for then there may be several rows of it.  Both NULL without a key. */
+static int reconcile_key(HfConn *conn, const TrackTable *table, char **key,
+                         char **null, HfError *err) {
+  hf_query_text(conn->db, err, key,
+                "SELECT 'attest_decode(image, ' || group_concat(value, ', ')"
+                " || ')' FROM json_each(%Q)",
                 table->keys);
-  return key;
+  hf_query_text(conn->db, err, null,
+                "SELECT group_concat(printf("
+                "'attest_decode(image, %%d) = ''[null]''', value), ' OR ')"
+                " FROM json_each(%Q)",
+                table->keys);
+  return err->rc;
 }
 
 /* What went and came with the same key is one row that was altered; without a
@@ -101,11 +106,10 @@ static char *reconcile_key(HfConn *conn, const TrackTable *table,
 static int reconcile_rows(HfConn *conn, ReconcileCursor *cursor,
                           const TrackTable *table, const TrackState *state,
                           HfError *err) {
-  char *sql, *key;
+  char *sql, *key = NULL, *null = NULL;
   if (table->columns < state->columns) return SQLITE_OK; /* has been told */
   sql = track_difference(conn, table, state, err);
-  key = reconcile_key(conn, table, err);
-  if (err->rc == SQLITE_OK) {
+  if (reconcile_key(conn, table, &key, &null, err) == SQLITE_OK) {
     hf_prepare(conn->db, &cursor->rows, err,
                "SELECT CASE WHEN min(d) > 0 THEN 'row_missing'"
                "            WHEN max(d) < 0 THEN 'row_unledgered'"
@@ -113,12 +117,14 @@ static int reconcile_rows(HfConn *conn, ReconcileCursor *cursor,
                "       key,"
                "       attest_decode(max(iif(d > 0, image, NULL))),"
                "       attest_decode(max(iif(d < 0, image, NULL)))"
-               "  FROM (SELECT d, image, %s AS key FROM (%s))"
-               " GROUP BY coalesce(key, image)",
-               key ? key : "NULL", sql);
+               "  FROM (SELECT d, image, %s AS key,"
+               "               iif(%s, image, NULL) AS one FROM (%s))"
+               " GROUP BY key, one",
+               key ? key : "NULL", null ? null : "1", sql);
   }
   sqlite3_free(sql);
   sqlite3_free(key);
+  sqlite3_free(null);
   return err->rc;
 }
 
@@ -212,20 +218,33 @@ static int reconcile_step(HfConn *conn, ReconcileCursor *cursor, HfError *err) {
 static int reconcile_gone(HfConn *conn, ReconcileCursor *cursor,
                           const HfName *name, const TrackState *state,
                           HfError *err) {
-  char *renamed;
-  hf_query_text(conn->db, err, &renamed,
-                "SELECT tbl_name FROM \"%w\".sqlite_schema"
-                " WHERE type = 'trigger' AND name = '%q_track_insert'",
-                name->schema, state->label);
+  char *renamed = track_label_table(conn, name->schema, state->label, err);
   reconcile_note(
       cursor, "table_missing",
       renamed ? hf_format(err,
-                          "it was renamed to %s; ledger_track('%s', '%s') goes "
-                          "on under the new name",
+                          "it was renamed to %s; ledger_track(%Q, %Q) goes on "
+                          "under the new name",
                           renamed, renamed, state->ledger)
               : hf_format(err, "it was dropped"),
       err);
   sqlite3_free(renamed);
+  return err->rc;
+}
+
+/* Another table has got its name since. */
+static int reconcile_namesake(HfConn *conn, ReconcileCursor *cursor,
+                              const TrackTable *table, const TrackState *state,
+                              HfError *err) {
+  char *now = track_label_table(conn, table->schema, state->label, err);
+  if (now != NULL && sqlite3_stricmp(now, table->name) != 0) {
+    reconcile_note(cursor, "schema_altered",
+                   hf_format(err,
+                             "the table that was recorded under this name is "
+                             "now %s; ledger_track(%Q, %Q) goes on with it",
+                             now, now, state->ledger),
+                   err);
+  }
+  sqlite3_free(now);
   return err->rc;
 }
 
@@ -241,7 +260,7 @@ static int reconcile_begin(HfConn *conn, ReconcileCursor *cursor,
           SQLITE_OK &&
       state.ledger == NULL) {
     hf_fail(err, SQLITE_ERROR,
-            "ledger_reconcile: %s is recorded in no ledger; ledger_track('%s', "
+            "ledger_reconcile: %s is recorded in no ledger; ledger_track(%Q, "
             "'...') begins",
             name.name, name.name);
   }
@@ -254,6 +273,7 @@ static int reconcile_begin(HfConn *conn, ReconcileCursor *cursor,
   } else if (err->rc == SQLITE_OK &&
              track_table_read(conn, "ledger_reconcile", text, &table, err) ==
                  SQLITE_OK) {
+    reconcile_namesake(conn, cursor, &table, &state, err);
     reconcile_schema(cursor, &table, &state, err);
     track_guards(conn, &table, &state, reconcile_guard, cursor, err);
     reconcile_rows(conn, cursor, &table, &state, err);

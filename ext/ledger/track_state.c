@@ -21,16 +21,24 @@ static int state_read_ledger(HfConn *conn, const char *schema,
                              const char *ledger, const char *label,
                              TrackState *state, HfError *err) {
   sqlite3_stmt *stmt;
-  if (hf_prepare(
-          conn->db, &stmt, err,
-          "SELECT seq, table_name, json_array_length(content, '$.columns'),"
-          "       json_extract(content, '$.columns'),"
-          "       json_extract(content, '$.sql')"
-          "  FROM \"%w\".\"%w_entry\""
-          " WHERE table_name = %Q COLLATE NOCASE"
-          "   AND (op = 'untrack' OR op = 'track' AND json_valid(content))"
-          " ORDER BY seq DESC LIMIT 1",
-          schema, ledger, label) != SQLITE_OK) {
+  /* Anybody may append an entry that looks like one of these. */
+  if (hf_prepare(conn->db, &stmt, err,
+                 "WITH mark AS (SELECT seq, table_name, op,"
+                 "  iif(op = 'track' AND typeof(content) = 'text' AND"
+                 "      json_valid(content), content, '{}') AS said"
+                 "    FROM \"%w\".\"%w_entry\" NOT INDEXED"
+                 "   WHERE table_name = %Q COLLATE NOCASE"
+                 "     AND op IN ('track', 'untrack'))"
+                 "SELECT seq, table_name, json_array_length(said, '$.columns'),"
+                 "       json_extract(said, '$.columns'),"
+                 "       json_extract(said, '$.sql'), op"
+                 "  FROM mark"
+                 " WHERE op = 'untrack'"
+                 "    OR (json_type(said, '$.columns') = 'array'"
+                 "        AND json_array_length(said, '$.columns') > 0"
+                 "        AND json_type(said, '$.sql') = 'text')"
+                 " ORDER BY seq DESC LIMIT 1",
+                 schema, ledger, label) != SQLITE_OK) {
     return err->rc;
   }
   switch (sqlite3_step(stmt)) {
@@ -86,6 +94,17 @@ static int state_read_label(HfConn *conn, const char *schema, const char *label,
   return err->rc;
 }
 
+char *track_label_table(HfConn *conn, const char *schema, const char *label,
+                        HfError *err) {
+  char *name;
+  hf_query_text(conn->db, err, &name,
+                "SELECT tbl_name FROM \"%w\".sqlite_schema"
+                " WHERE type = 'trigger'"
+                "   AND name = '%q_track_insert' COLLATE NOCASE",
+                schema, label);
+  return name;
+}
+
 int track_state_read(HfConn *conn, const char *schema, const char *name,
                      TrackState *state, HfError *err) {
   char *label;
@@ -116,11 +135,13 @@ char *track_difference(HfConn *conn, const TrackTable *table,
     sql = hf_format(
         err,
         "SELECT sum(n) AS d, image FROM ("
-        "SELECT 1 AS n, content AS image FROM \"%w\".\"%w_entry\""
+        "SELECT 1 AS n, content AS image FROM \"%w\".\"%w_entry\" NOT INDEXED"
         " WHERE table_name = %Q AND seq > %lld AND content IS NOT NULL"
-        " UNION ALL SELECT -1, old FROM \"%w\".\"%w_entry\""
+        " AND op NOT IN ('track', 'untrack')"
+        " UNION ALL SELECT -1, old FROM \"%w\".\"%w_entry\" NOT INDEXED"
         " WHERE table_name = %Q AND seq > %lld AND old IS NOT NULL"
-        " UNION ALL SELECT -1, attest_canonical(%s) FROM \"%w\".\"%w\" AS t)"
+        " UNION ALL SELECT -1, attest_canonical(%s) FROM \"%w\".\"%w\" AS t "
+        "NOT INDEXED)"
         " GROUP BY image HAVING sum(n) <> 0",
         table->schema, state->ledger, state->label, state->from, table->schema,
         state->ledger, state->label, state->from, list, table->schema,

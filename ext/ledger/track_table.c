@@ -16,6 +16,7 @@ void track_table_clear(TrackTable *table) {
   sqlite3_free(table->named);
   sqlite3_free(table->keys);
   sqlite3_free(table->clash);
+  sqlite3_free(table->expression);
   memset(table, 0, sizeof(*table));
 }
 
@@ -38,6 +39,7 @@ char *track_table_list(HfConn *conn, const TrackTable *table, int columns,
 static int table_kind(HfConn *conn, const char *function, TrackTable *table,
                       sqlite3_int64 *wr, HfError *err) {
   char *name = table->name, *type = NULL;
+  sqlite3_int64 part = 0;
   table->name = NULL;
   if (hf_query_text(conn->db, err, &table->name,
                     "SELECT name FROM pragma_table_list WHERE schema = %Q"
@@ -64,8 +66,15 @@ static int table_kind(HfConn *conn, const char *function, TrackTable *table,
     sqlite3_free(type);
     return err->rc;
   }
-  if (type == NULL || strcmp(type, "table") != 0 || table->sql == NULL ||
-      sqlite3_strnicmp(table->name, "sqlite_", 7) == 0 ||
+  hf_query_int(conn->db, err, 0, &part,
+               "SELECT 1 FROM \"%w\".sqlite_schema"
+               " WHERE type = 'table' AND rootpage = 0 AND %Q COLLATE NOCASE IN"
+               "       (name || '_entry', name || '_config',"
+               "        name || '_checkpoint', name || '_held', name || "
+               "'_event')",
+               table->schema, table->name);
+  if (part || type == NULL || strcmp(type, "table") != 0 ||
+      table->sql == NULL || sqlite3_strnicmp(table->name, "sqlite_", 7) == 0 ||
       sqlite3_strnicmp(table->name, "holdfast_", 9) == 0) {
     hf_fail(err, SQLITE_ERROR, "%s: %s is not an ordinary table", function,
             table->name);
@@ -74,21 +83,30 @@ static int table_kind(HfConn *conn, const char *function, TrackTable *table,
   return err->rc;
 }
 
-/* The columns that find a row: the key of a table WITHOUT ROWID, or whichever
-** of the rowid's names no column has taken. */
+/* The columns that find a row: the key of a table WITHOUT ROWID; else the
+** column that is the rowid, or whichever of its names no column has taken. */
 static int table_ids(HfConn *conn, const char *function, TrackTable *table,
                      int without_rowid, HfError *err) {
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
-  hf_prepare(
-      conn->db, &stmt, err,
-      without_rowid
-          ? "SELECT printf('\"%%w\"', name) FROM pragma_table_xinfo(%Q, %Q)"
-            " WHERE pk > 0 ORDER BY pk"
-          : "SELECT column1 FROM (VALUES ('rowid'), ('_rowid_'), ('oid'))"
-            " WHERE column1 COLLATE NOCASE NOT IN"
-            "       (SELECT name FROM pragma_table_xinfo(%Q, %Q)) LIMIT 1",
-      table->name, table->schema);
+  if (without_rowid) {
+    hf_prepare(conn->db, &stmt, err,
+               "SELECT printf('\"%%w\"', name) FROM pragma_table_xinfo(%Q, %Q)"
+               " WHERE pk > 0 ORDER BY pk",
+               table->name, table->schema);
+  } else {
+    hf_prepare(conn->db, &stmt, err,
+               "WITH c AS (SELECT * FROM pragma_table_xinfo(%Q, %Q))"
+               "SELECT * FROM (SELECT printf('\"%%w\"', name) FROM c"
+               " WHERE pk = 1 AND (SELECT max(pk) FROM c) = 1"
+               "   AND NOT EXISTS (SELECT 1 FROM pragma_index_list(%Q, %Q)"
+               "                    WHERE origin = 'pk')"
+               " UNION ALL SELECT column1"
+               "   FROM (VALUES ('rowid'), ('_rowid_'), ('oid'))"
+               "  WHERE column1 COLLATE NOCASE NOT IN (SELECT name FROM c))"
+               " LIMIT 1",
+               table->name, table->schema, table->name, table->schema);
+  }
   while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
     char **more = sqlite3_realloc64(
         table->id, sizeof(*more) * ((sqlite3_uint64)table->ids + 1));
@@ -110,47 +128,113 @@ static int table_ids(HfConn *conn, const char *function, TrackTable *table,
   return err->rc;
 }
 
-/* With which rows a new one can clash: any that OR REPLACE would displace. */
-static int table_clash(HfConn *conn, const char *function, TrackTable *table,
-                       int without_rowid, HfError *err) {
-  char *expression = NULL, *unique = NULL;
-  if (hf_query_text(conn->db, err, &expression,
-                    "SELECT i.name FROM pragma_index_list(%Q, %Q) AS i,"
-                    " pragma_index_xinfo(i.name, %Q) AS c"
-                    " WHERE i.\"unique\" AND c.key AND c.cid = -2",
-                    table->name, table->schema, table->schema) == SQLITE_OK &&
-      expression != NULL) {
-    hf_fail(err, SQLITE_ERROR,
-            "%s: the unique index %s of %s is on an expression, so rows that "
-            "OR REPLACE displaces could not be recorded",
-            function, expression, table->name);
+/* Behind the quoted name or string, or the character, at z. */
+static const char *table_skip(const char *z) {
+  int end = *z == '[' ? ']' : *z;
+  if (*z != '\'' && *z != '"' && *z != '`' && *z != '[') return z + 1;
+  for (z++; *z != 0 && *z != end; z++) {
   }
-  if (err->rc == SQLITE_OK) {
+  return *z != 0 ? z + 1 : z;
+}
+
+/* The condition of a partial index, behind the WHERE that follows its columns
+** in CREATE INDEX; NULL when it has none. */
+static const char *table_predicate(const char *sql) {
+  int depth = 0;
+  while (*sql != 0) {
+    if (*sql == '(') depth++;
+    if (*sql == ')' && --depth == 0) break;
+    sql = table_skip(sql);
+  }
+  if (*sql == 0) return NULL;
+  for (sql++; *sql == ' ' || (*sql >= '\t' && *sql <= '\r'); sql++) {
+  }
+  return sqlite3_strnicmp(sql, "where", 5) == 0 ? sql + 5 : NULL;
+}
+
+/* The comparison of one unique index: with what NEW will hold, which for a NULL
+** in a NOT NULL column is its default. */
+static int table_clash_index(HfConn *conn, TrackTable *table, const char *index,
+                             sqlite3_str *clash, HfError *err) {
+  char *terms = NULL, *sql = NULL, *neu = NULL;
+  const char *predicate = NULL;
+  hf_query_text(
+      conn->db, err, &terms,
+      "SELECT group_concat(printf('t.\"%%w\" COLLATE \"%%w\" = %%s', c.name,"
+      " c.coll, iif(x.\"notnull\" AND x.dflt_value IS NOT NULL,"
+      "           printf('coalesce(NEW.\"%%w\", (%%s))', c.name,"
+      "                  x.dflt_value),"
+      "           printf('NEW.\"%%w\"', c.name))), ' AND ')"
+      "  FROM pragma_index_xinfo(%Q, %Q) AS c"
+      "  JOIN pragma_table_xinfo(%Q, %Q) AS x ON x.cid = c.cid"
+      " WHERE c.key",
+      index, table->schema, table->name, table->schema);
+  hf_query_text(conn->db, err, &sql,
+                "SELECT sql FROM \"%w\".sqlite_schema"
+                " WHERE type = 'index' AND name = %Q",
+                table->schema, index);
+  if (sql != NULL) predicate = table_predicate(sql);
+  /* The new row as one of the table's, so that the predicate compares with the
+  ** columns' affinities; NEW has none.  LIMIT keeps SQLite from looking through
+  ** it. */
+  if (predicate != NULL) {
     hf_query_text(
-        conn->db, err, &unique,
-        "SELECT group_concat(piece, ' OR ') FROM ("
-        "SELECT '(' || group_concat(printf('t.\"%%w\" COLLATE \"%%w\" ="
-        " NEW.\"%%w\"', c.name, c.coll, c.name), ' AND ') || ')' AS piece"
-        "  FROM pragma_index_list(%Q, %Q) AS i,"
-        "       pragma_index_xinfo(i.name, %Q) AS c"
-        " WHERE i.\"unique\" AND c.key AND c.cid >= 0"
-        " GROUP BY i.seq ORDER BY i.seq DESC)",
-        table->name, table->schema, table->schema);
+        conn->db, err, &neu,
+        "SELECT 'SELECT ' || group_concat(printf('\"%%w\"', name), ', ')"
+        "    || printf(' FROM \"%%w\" WHERE 0 UNION ALL SELECT ', %Q)"
+        "    || group_concat(printf('NEW.\"%%w\"', name), ', ') || ' LIMIT 1'"
+        "  FROM pragma_table_xinfo(%Q, %Q) WHERE hidden <> 1",
+        table->name, table->name, table->schema);
   }
-  if (err->rc == SQLITE_OK) {
-    table->clash =
-        without_rowid
-            ? hf_format(err, "%s", unique ? unique : "0")
-            : hf_format(err, "t.%s = NEW.%s%s%s", table->id[0], table->id[0],
-                        unique ? " OR " : "", unique ? unique : "");
+  if (err->rc == SQLITE_OK && terms != NULL) {
+    if (sqlite3_str_length(clash) > 0) sqlite3_str_appendall(clash, " OR ");
+    if (predicate == NULL) {
+      sqlite3_str_appendf(clash, "(%s)", terms);
+    } else { /* both rows must be in the index */
+      sqlite3_str_appendf(
+          clash, "(%s AND (%s) AND EXISTS (SELECT 1 FROM (%s) WHERE (%s)))",
+          terms, predicate, neu, predicate);
+    }
   }
-  sqlite3_free(expression);
-  sqlite3_free(unique);
+  sqlite3_free(neu);
+  sqlite3_free(terms);
+  sqlite3_free(sql);
   return err->rc;
 }
 
-static int table_columns(HfConn *conn, const char *function, TrackTable *table,
-                         HfError *err) {
+/* With which rows a new one can clash: any that OR REPLACE would displace. */
+static int table_clash(HfConn *conn, TrackTable *table, int without_rowid,
+                       HfError *err) {
+  sqlite3_str *clash = sqlite3_str_new(NULL);
+  sqlite3_stmt *stmt;
+  int rc = SQLITE_DONE;
+  if (!without_rowid) {
+    sqlite3_str_appendf(clash, "t.%s = NEW.%s", table->id[0], table->id[0]);
+  }
+  hf_prepare(conn->db, &stmt, err,
+             "SELECT i.name, (SELECT 1 FROM pragma_index_xinfo(i.name, %Q)"
+             "                 WHERE key AND cid = -2)"
+             "  FROM pragma_index_list(%Q, %Q) AS i WHERE i.\"unique\""
+             " ORDER BY i.seq DESC",
+             table->schema, table->name, table->schema);
+  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    char *index = hf_column_text(stmt, 0, err);
+    if (index != NULL && sqlite3_column_int(stmt, 1)) {
+      sqlite3_free(table->expression);
+      table->expression = index;
+      continue;
+    }
+    if (index != NULL) table_clash_index(conn, table, index, clash, err);
+    sqlite3_free(index);
+  }
+  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
+  sqlite3_finalize(stmt);
+  if (sqlite3_str_length(clash) == 0) sqlite3_str_appendall(clash, "0");
+  table->clash = hf_str_finish(clash, err);
+  return err->rc;
+}
+
+static int table_columns(HfConn *conn, TrackTable *table, HfError *err) {
   sqlite3_int64 columns = 0;
   hf_query_text(conn->db, err, &table->named,
                 "SELECT json_group_array(name) FROM " TRACK_COLUMNS,
@@ -163,10 +247,6 @@ static int table_columns(HfConn *conn, const char *function, TrackTable *table,
                "SELECT count(*) FROM " TRACK_COLUMNS, table->name,
                table->schema);
   table->columns = (int)columns;
-  if (err->rc == SQLITE_OK && columns > TRACK_MAX_COLUMNS) {
-    hf_fail(err, SQLITE_ERROR, "%s: %s has %lld columns; %d at most", function,
-            table->name, columns, TRACK_MAX_COLUMNS);
-  }
   return err->rc;
 }
 
@@ -179,9 +259,9 @@ int track_table_read(HfConn *conn, const char *function, const char *text,
   table->schema = name.schema;
   table->name = name.name;
   if (table_kind(conn, function, table, &wr, err) == SQLITE_OK &&
-      table_columns(conn, function, table, err) == SQLITE_OK &&
+      table_columns(conn, table, err) == SQLITE_OK &&
       table_ids(conn, function, table, (int)wr, err) == SQLITE_OK) {
-    table_clash(conn, function, table, (int)wr, err);
+    table_clash(conn, table, (int)wr, err);
   }
   return err->rc;
 }

@@ -34,9 +34,10 @@ void verify_queue_clear(VerifyQueue *queue);
 /* ---- verify_structure.c -------------------------------------------------- */
 
 /* Check what stands around the entries.  *genesis: what entry 1 must follow.
-** *readable: the entry table can be scanned. */
+** *origin: the recorded one, or the declared one where that cannot be read;
+** sqlite3_free takes it back. */
 int verify_structure(HfLedger *ledger, VerifyQueue *queue,
-                     unsigned char *genesis, HfError *err);
+                     unsigned char *genesis, char **origin, HfError *err);
 
 /* ---- verify_index.c ------------------------------------------------------ */
 
@@ -61,6 +62,7 @@ typedef struct VerifyIndexes {
   VerifyIndex *index;
   int count;
   uint64_t key[2]; /* random, so that sums cannot be forged */
+  int others;      /* there are indexes of another kind */
 
   int current; /* the one being read */
   IndexPhase phase;
@@ -109,7 +111,9 @@ typedef struct VerifyCheckpoints {
   VerifyCheckpoint next; /* of the stored ones */
   sqlite3_int64 due;     /* size at which the first of the two is compared */
   sqlite3_stmt *stored;  /* NULL: no more */
+  const char *origin;    /* of the ledger, the verifier's */
   sqlite3_int64 last_id;
+  sqlite3_int64 last_at;
   sqlite3_int64 last_size;
   int rewritten; /* a stored one that differs was reported */
   int signed_stored;
@@ -120,8 +124,8 @@ typedef struct VerifyCheckpoints {
 
 /* Read the keys and the checkpoint given, and begin with the stored ones. */
 int verify_checkpoints_open(HfLedger *ledger, VerifyCheckpoints *c,
-                            const LedgerScope *scope, VerifyQueue *queue,
-                            HfError *err);
+                            const LedgerScope *scope, const char *origin,
+                            VerifyQueue *queue, HfError *err);
 void verify_checkpoints_close(VerifyCheckpoints *c);
 
 /* The tree has c->due entries, or more if some are missing: compare what waits

@@ -21,34 +21,43 @@ static int checkpoint_is_space(char c) {
   return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
+static int checkpoint_bad_key(HfLedger *ledger, HfError *err) {
+  return hf_fail(err, SQLITE_ERROR,
+                 "ledger %s: the verifier key must be <name>+<id>+<base64>, as "
+                 "note_keygen makes it, or up to %d of them with spaces "
+                 "between",
+                 ledger->name, HF_NOTE_SIGNATURES_MAX);
+}
+
 /* Split the text at spaces and read each key. */
 static int checkpoint_read_keys(HfLedger *ledger, VerifyCheckpoints *c,
-                                const char *text, HfError *err) {
-  while (text != NULL && *text != 0) {
+                                const char *text, size_t size, HfError *err) {
+  const char *stop = text + size;
+  while (text < stop) {
     const char *end = text;
     int rc;
-    while (*end != 0 && !checkpoint_is_space(*end)) end++;
+    while (end < stop && !checkpoint_is_space(*end)) end++;
     if (end > text) {
       rc = c->keys < HF_NOTE_SIGNATURES_MAX
                ? hf_note_read_verifier(ledger->conn->sha, text,
                                        (size_t)(end - text), &c->key[c->keys])
                : HF_RANGE;
-      if (rc == HF_RANGE) {
-        return hf_fail(err, SQLITE_ERROR,
-                       "ledger %s: the verifier key must be "
-                       "<name>+<id>+<base64>, as note_keygen makes it, or up "
-                       "to %d of them with spaces between",
-                       ledger->name, HF_NOTE_SIGNATURES_MAX);
-      }
+      if (rc == HF_RANGE) return checkpoint_bad_key(ledger, err);
       if (hf_fail_core(err, rc) != SQLITE_OK) return err->rc;
       if (c->key[c->keys++].type == HF_NOTE_ED25519) c->log_keys++;
     }
-    text = *end == 0 ? end : end + 1;
+    text = end + 1;
   }
-  return SQLITE_OK;
+  return c->keys > 0 ? SQLITE_OK : checkpoint_bad_key(ledger, err);
 }
 
 /* ---- one checkpoint ------------------------------------------------------ */
+
+/* When a witness says that it cosigned, ms; no later than a double can tell. */
+static sqlite3_int64 checkpoint_time(const HfNoteKey *key) {
+  const uint64_t most = ((uint64_t)1 << 53) / 1000;
+  return (sqlite3_int64)(key->time < most ? key->time : most) * 1000;
+}
 
 /* Who signed, of the keys that were given: JSON. */
 static int checkpoint_signers(const VerifyCheckpoints *c, VerifyCheckpoint *out,
@@ -66,8 +75,7 @@ static int checkpoint_signers(const VerifyCheckpoints *c, VerifyCheckpoint *out,
     sqlite3_str_appendf(json, ",\"id\":\"%s\"", id);
     if (c->key[i].type == HF_NOTE_COSIGNATURE) {
       sqlite3_str_appendf(json, ",\"witnessed_at\":%lld",
-                          (sqlite3_int64)(c->key[i].time % 100000000000) *
-                              1000);
+                          checkpoint_time(&c->key[i]));
     }
     sqlite3_str_appendchar(json, 1, '}');
     comma = ",";
@@ -88,7 +96,7 @@ static int checkpoint_verdicts(VerifyCheckpoints *c, VerifyCheckpoint *out,
     if (key->verdict < 0) *wrong = key->name;
     if (key->verdict != 1) continue;
     if (key->type == HF_NOTE_COSIGNATURE) {
-      sqlite3_int64 at = (sqlite3_int64)(key->time % 100000000000) * 1000;
+      sqlite3_int64 at = checkpoint_time(key);
       out->witnessed = 1;
       if (at > out->at) out->at = at;
     } else {
@@ -189,6 +197,20 @@ static int checkpoint_read_given(VerifyCheckpoints *c, const LedgerScope *scope,
 
 enum { STORED_ID, STORED_AT, STORED_SIZE, STORED_VERIFIER, STORED_NOTE };
 
+/* Is the key among those given, and did it sign? */
+static int checkpoint_is_given(const VerifyCheckpoints *c,
+                               const HfNoteKey *key) {
+  int i;
+  for (i = 0; i < c->keys; i++) {
+    if (c->key[i].verdict == 1 && c->key[i].type == key->type &&
+        strcmp(c->key[i].name, key->name) == 0 &&
+        memcmp(c->key[i].public_key, key->public_key, HF_ED25519_KEY) == 0) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
 /* The signature of a stored one, by the keys given or by its own. */
 static const char *checkpoint_check_stored(HfLedger *ledger,
                                            VerifyCheckpoints *c,
@@ -213,7 +235,7 @@ static const char *checkpoint_check_stored(HfLedger *ledger,
       ledger->conn->sha, verifier,
       (size_t)sqlite3_column_bytes(c->stored, STORED_VERIFIER), own);
   if (rc == HF_RANGE) return "its verifier is none";
-  if (rc == HF_OK && !next->signed_by_log) {
+  if (rc == HF_OK && !checkpoint_is_given(c, own)) {
     rc = hf_note_verify(own, 1, note, size, &text);
     if (rc == HF_OK && text == 0) {
       return "it is not signed by the key that is stored with it";
@@ -240,6 +262,7 @@ static const char *checkpoint_read_stored(HfLedger *ledger,
       sqlite3_column_type(row, STORED_NOTE) != SQLITE_TEXT) {
     return "its columns are not of the right types";
   }
+  if (next->id <= c->last_id) return "its number cannot be";
   next->at = sqlite3_column_int64(row, STORED_AT);
   note = (const char *)sqlite3_column_text(row, STORED_NOTE);
   size = (size_t)sqlite3_column_bytes(row, STORED_NOTE);
@@ -256,6 +279,8 @@ static const char *checkpoint_read_stored(HfLedger *ledger,
   if (next->size < c->last_size) {
     return "it has fewer entries than the one before";
   }
+  if (next->at < c->last_at) return "it is older than the one before";
+  c->last_at = next->at;
   problem = checkpoint_check_stored(ledger, c, note, size, err);
   if (problem != NULL || err->rc != SQLITE_OK) return problem;
   next->waits = 1;
@@ -266,10 +291,6 @@ static const char *checkpoint_read_stored(HfLedger *ledger,
 /* Go on to the next stored one that can be compared. */
 static int checkpoints_advance(HfLedger *ledger, VerifyCheckpoints *c,
                                VerifyQueue *queue, HfError *err) {
-  LedgerConfig config = {NULL, {0}};
-  HfError ignored = {SQLITE_OK, NULL};
-  ledger_config_read(ledger, &config, &ignored);
-  hf_error_clear(&ignored);
   checkpoint_clear(&c->next);
   while (c->stored != NULL && !c->next.waits && err->rc == SQLITE_OK) {
     const char *problem;
@@ -280,19 +301,18 @@ static int checkpoints_advance(HfLedger *ledger, VerifyCheckpoints *c,
       c->stored = NULL;
       break;
     }
-    problem = checkpoint_read_stored(ledger, c, config.origin, err);
-    if (err->rc == SQLITE_OK && c->next.id != c->last_id + 1) {
+    problem = checkpoint_read_stored(ledger, c, c->origin, err);
+    if (err->rc == SQLITE_OK && c->next.id > c->last_id + 1) {
       verify_add(queue, err, "checkpoint_invalid", 0,
                  "checkpoints are missing between %lld and %lld", c->last_id,
                  c->next.id);
     }
-    c->last_id = c->next.id;
+    if (c->next.id > c->last_id) c->last_id = c->next.id;
     if (problem != NULL) {
       verify_add(queue, err, "checkpoint_invalid", 0, "checkpoint %lld: %s",
                  c->next.id, problem);
     }
   }
-  ledger_config_clear(&config);
   checkpoints_due(c);
   return err->rc;
 }
@@ -300,28 +320,26 @@ static int checkpoints_advance(HfLedger *ledger, VerifyCheckpoints *c,
 /* ---- against the tree ---------------------------------------------------- */
 
 int verify_checkpoints_open(HfLedger *ledger, VerifyCheckpoints *c,
-                            const LedgerScope *scope, VerifyQueue *queue,
-                            HfError *err) {
-  LedgerConfig config = {NULL, {0}};
-  HfError ignored = {SQLITE_OK, NULL};
+                            const LedgerScope *scope, const char *origin,
+                            VerifyQueue *queue, HfError *err) {
   memset(c, 0, sizeof(*c));
+  c->origin = origin;
   c->key = sqlite3_malloc64(sizeof(*c->key) * (HF_NOTE_SIGNATURES_MAX + 1));
   if (c->key == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
-  if (checkpoint_read_keys(ledger, c, scope->verifiers, err) != SQLITE_OK) {
+  if (scope->verifiers != NULL &&
+      checkpoint_read_keys(ledger, c, scope->verifiers, scope->verifiers_size,
+                           err) != SQLITE_OK) {
     return err->rc;
   }
   if (scope->checkpoint != NULL) {
     c->asked = 1;
-    ledger_config_read(ledger, &config, &ignored);
-    hf_error_clear(&ignored);
-    checkpoint_read_given(c, scope, config.origin, queue, err);
-    ledger_config_clear(&config);
+    checkpoint_read_given(c, scope, origin, queue, err);
   }
   /* A table that is missing or altered is a finding of the structure. */
   if (err->rc == SQLITE_OK &&
       hf_prepare(ledger->db, &c->stored, err,
                  "SELECT id, at, size, verifier, note"
-                 "  FROM \"%w\".\"%w_checkpoint\" ORDER BY id",
+                 "  FROM \"%w\".\"%w_checkpoint\" NOT INDEXED ORDER BY id",
                  ledger->schema, ledger->name) == SQLITE_ERROR) {
     hf_error_clear(err);
   }
@@ -360,6 +378,7 @@ static void checkpoint_compare_stored(VerifyCheckpoints *c,
   VerifyCheckpoint *next = &c->next;
   int same = c->anchor.given && c->anchor.size == next->size &&
              memcmp(c->anchor.root, next->root, HF_SHA256_SIZE) == 0;
+  if (next->signed_by_log) c->signed_stored = 1;
   if (root != NULL && memcmp(root, next->root, HF_SHA256_SIZE) != 0) {
     if (!same && !c->rewritten) {
       verify_add(queue, err, "history_rewritten", next->size,
@@ -369,7 +388,6 @@ static void checkpoint_compare_stored(VerifyCheckpoints *c,
     c->rewritten = 1;
     return;
   }
-  if (next->signed_by_log) c->signed_stored = 1;
   /* What is stored with it is not signed, a witness's time is. */
   if (same && c->anchor.assurance != LEDGER_WITNESSED &&
       c->anchor.at < next->at) {

@@ -53,8 +53,8 @@ int verify_indexes_open(HfLedger *ledger, VerifyIndexes *indexes,
   memset(indexes, 0, sizeof(*indexes));
   sqlite3_randomness(sizeof(indexes->key), indexes->key);
   if (hf_prepare(ledger->db, &stmt, err,
-                 "SELECT name FROM pragma_index_list('%q_entry', %Q)"
-                 " WHERE NOT partial ORDER BY name",
+                 "SELECT name, partial FROM pragma_index_list('%q_entry', %Q)"
+                 " ORDER BY name",
                  ledger->name, ledger->schema) != SQLITE_OK) {
     return err->rc;
   }
@@ -74,9 +74,11 @@ int verify_indexes_open(HfLedger *ledger, VerifyIndexes *indexes,
     more += indexes->count;
     memset(more, 0, sizeof(*more));
     more->name = hf_column_text(stmt, 0, err);
-    if (more->name != NULL && index_columns(ledger, more, err)) {
+    if (more->name != NULL && !sqlite3_column_int(stmt, 1) &&
+        index_columns(ledger, more, err)) {
       indexes->count++;
     } else {
+      indexes->others = 1;
       sqlite3_free(more->name);
     }
   }
@@ -342,10 +344,45 @@ static int index_advance(HfLedger *ledger, VerifyIndexes *indexes,
   return err->rc;
 }
 
+/* Indexes that users made, on expressions, on seq, at or hash, or partial ones:
+** SQLite itself compares them with the table. */
+static int index_check_others(HfLedger *ledger, VerifyIndexes *indexes,
+                              VerifyQueue *queue, HfError *err) {
+  const char *words;
+  int rc;
+  if (indexes->scan == NULL) {
+    return hf_prepare(ledger->db, &indexes->scan, err,
+                      "PRAGMA \"%w\".integrity_check(\"%w_entry\")",
+                      ledger->schema, ledger->name);
+  }
+  rc = sqlite3_step(indexes->scan);
+  if (rc == SQLITE_ROW) {
+    words = (const char *)sqlite3_column_text(indexes->scan, 0);
+    if (words == NULL) {
+      hf_fail(err, SQLITE_NOMEM, NULL);
+    } else if (sqlite3_strlike("%index%", words, 0) == 0 ||
+               sqlite3_strlike("%tree%", words, 0) == 0 ||
+               sqlite3_strlike("%order%", words, 0) == 0) {
+      verify_add(queue, err, "index_mismatch", 0, "%s", words);
+    }
+  } else if (rc == SQLITE_DONE) {
+    indexes->others = 0;
+    index_reset(indexes);
+  } else {
+    hf_fail_db(err, ledger->db);
+  }
+  return err->rc;
+}
+
 int verify_indexes_step(HfLedger *ledger, VerifyIndexes *indexes,
                         VerifyQueue *queue, HfError *err) {
   int rc;
-  if (indexes->current >= indexes->count) return SQLITE_DONE;
+  if (indexes->current >= indexes->count) {
+    if (!indexes->others) return SQLITE_DONE;
+    return index_check_others(ledger, indexes, queue, err) == SQLITE_OK
+               ? SQLITE_ROW
+               : err->rc;
+  }
   if (indexes->phase == INDEX_BEGIN) {
     indexes->disorder = 0;
     indexes->named = 0;

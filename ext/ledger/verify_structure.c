@@ -30,7 +30,7 @@ static int structure_check_config(HfLedger *ledger, VerifyQueue *queue,
                    "   AND sum(key = 'schema' AND value IS %Q) = 1"
                    "   AND sum(key = 'origin') = 1"
                    "   AND sum(key = 'genesis') = 1"
-                   "  FROM \"%w\".\"%w_config\"",
+                   "  FROM \"%w\".\"%w_config\" NOT INDEXED",
                    ledger->def.schema_text, ledger->schema,
                    ledger->name) != SQLITE_OK) {
     return err->rc;
@@ -119,7 +119,7 @@ static int structure_check_types(HfLedger *ledger, VerifyQueue *queue,
 }
 
 int verify_structure(HfLedger *ledger, VerifyQueue *queue,
-                     unsigned char *genesis, HfError *err) {
+                     unsigned char *genesis, char **origin, HfError *err) {
   LedgerConfig config;
   LedgerObjects objects;
   int i;
@@ -146,6 +146,6 @@ int verify_structure(HfLedger *ledger, VerifyQueue *queue,
     }
   }
   ledger_objects_clear(&objects);
-  ledger_config_clear(&config);
+  *origin = config.origin;
   return err->rc;
 }

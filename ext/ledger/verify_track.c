@@ -9,7 +9,11 @@
 
 static int track_tell(void *context, const char *finding, const char *object,
                       const char *words, HfError *err) {
-  return verify_add_object(context, err, finding, object, words);
+  if (verify_add(context, err, finding, 0, "%s", words) == SQLITE_OK) {
+    VerifyQueue *queue = context;
+    queue->finding[queue->count - 1].object = hf_format(err, "%s", object);
+  }
+  return err->rc;
 }
 
 /* One table that is recorded here, by the name that it had. */
@@ -20,16 +24,14 @@ static int track_verify_table(HfLedger *ledger, const char *label,
   TrackState state;
   memset(&table, 0, sizeof(table));
   memset(&state, 0, sizeof(state));
-  if (hf_query_text(ledger->db, err, &now,
-                    "SELECT tbl_name FROM \"%w\".sqlite_schema"
-                    " WHERE type = 'trigger' AND name = '%q_track_insert'"
-                    " UNION ALL SELECT name FROM \"%w\".sqlite_schema"
-                    " WHERE type = 'table' AND name = %Q COLLATE NOCASE"
-                    " LIMIT 1",
-                    ledger->schema, label, ledger->schema,
-                    label) != SQLITE_OK) {
-    return err->rc;
+  now = track_label_table(ledger->conn, ledger->schema, label, err);
+  if (now == NULL && err->rc == SQLITE_OK) {
+    hf_query_text(ledger->db, err, &now,
+                  "SELECT name FROM \"%w\".sqlite_schema"
+                  " WHERE type = 'table' AND name = %Q COLLATE NOCASE",
+                  ledger->schema, label);
   }
+  if (err->rc != SQLITE_OK) return err->rc;
   if (now == NULL) {
     return verify_add_object(queue, err, "guard_missing", label,
                              "the table %s is recorded here, but is gone");
@@ -84,15 +86,20 @@ char *verify_tracked_json(HfLedger *ledger, HfError *err) {
   char *json = NULL;
   if (strcmp(ledger->def.schema_text, TRACK_SCHEMA) != 0) return NULL;
   hf_query_text(ledger->db, err, &json,
+                "WITH mark AS (SELECT table_name, max(seq) AS since, op"
+                "  FROM \"%w\".\"%w_entry\" NOT INDEXED"
+                " WHERE op IN ('track', 'untrack') GROUP BY table_name)"
                 "SELECT json_group_array(json_object('table', table_name,"
                 " 'since', since, 'baseline', baseline, 'changes', changes))"
-                "  FROM (SELECT table_name,"
-                "               max(iif(op = 'track', seq, NULL)) AS since,"
-                "               sum(op = 'baseline') AS baseline,"
-                "               sum(op IN ('insert', 'update', 'delete'))"
+                "  FROM (SELECT e.table_name, since,"
+                "               sum(e.op = 'baseline') AS baseline,"
+                "               sum(e.op IN ('insert', 'update', 'delete'))"
                 "                 AS changes"
-                "          FROM \"%w\".\"%w_entry\" GROUP BY table_name)",
-                ledger->schema, ledger->name);
+                "          FROM mark AS m JOIN \"%w\".\"%w_entry\" AS e"
+                "            ON e.table_name = m.table_name AND e.seq >= since"
+                "         WHERE m.op = 'track' GROUP BY m.table_name"
+                "         ORDER BY m.table_name)",
+                ledger->schema, ledger->name, ledger->schema, ledger->name);
   /* A table that is missing or altered is a finding already. */
   if (err->rc == SQLITE_ERROR) hf_error_clear(err);
   return json;

@@ -79,6 +79,7 @@ struct HfLedger;
 typedef struct HfPending {
   sqlite3_int64 id;        /* of the ledger */
   sqlite3_int64 seq;       /* of the entry */
+  int told;                /* its trigger has asked: nobody may again */
   struct HfPending *outer; /* the append whose trigger caused this one */
 } HfPending;
 
@@ -170,10 +171,13 @@ const char *hf_value_text(sqlite3_value *value, size_t *size);
 void hf_json_text(sqlite3_str *json, const char *text);
 void hf_json_bytes(sqlite3_str *json, const char *text, size_t size);
 
-/* Append the values of a row's canonical encoding as a JSON array, or null for
-** bytes that are none.  A REAL has a point or an exponent; a BLOB is
+/* Append the values of a row's canonical encoding as a JSON array, or one of
+** them, counted from 0.  Returns 0 for bytes that are no encoding, or a column
+** that is not there.  A REAL has a point or an exponent; a BLOB is
 ** {"blob":hex}, TEXT that is not UTF-8 {"text":hex}. */
-void hf_json_row(sqlite3_str *json, const unsigned char *data, size_t size);
+int hf_json_row(sqlite3_str *json, const unsigned char *data, size_t size);
+int hf_json_column(sqlite3_str *json, const unsigned char *data, size_t size,
+                   sqlite3_int64 column);
 
 /* ---- running SQL --------------------------------------------------------- */
 
@@ -247,10 +251,12 @@ int hf_clock_now(sqlite3_vfs *vfs, sqlite3_int64 *now_ms, HfError *err);
 /* How a function's own statements were made atomic. */
 typedef enum HfTxn { HF_TXN_NONE, HF_TXN_OWN, HF_TXN_SAVEPOINT } HfTxn;
 
-/* Begin: BEGIN IMMEDIATE when no transaction is open, a savepoint inside one.
-** Called from within a writing statement (INSERT…SELECT f(), a trigger,
-** RETURNING) neither is possible: SQLITE_ERROR, in words that name `what`. */
-int hf_txn_begin(sqlite3 *db, const char *what, HfTxn *txn, HfError *err);
+/* Begin, to write to `schema`: BEGIN IMMEDIATE when no transaction is open, a
+** savepoint inside one.  Called from within a writing statement (INSERT…SELECT
+** f(), a trigger, RETURNING) neither is possible: SQLITE_ERROR, in words that
+** name `what`. */
+int hf_txn_begin(sqlite3 *db, const char *schema, const char *what, HfTxn *txn,
+                 HfError *err);
 
 /* End what hf_txn_begin began: commit when err holds nothing, else undo.
 ** Returns err->rc. */

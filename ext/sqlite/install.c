@@ -292,7 +292,7 @@ static void install_function(sqlite3_context *context, int argc,
   const HfEmbeddedSql *file;
   HfTxn txn;
   int i, count = 0;
-  hf_txn_begin(conn->db, "holdfast_install", &txn, &err);
+  hf_txn_begin(conn->db, "main", "holdfast_install", &txn, &err);
   if (err.rc == SQLITE_OK) install_area(conn, INSTALL_BASE, &count, &err);
   for (i = 0; i < argc && err.rc == SQLITE_OK; i++) {
     const char *area = (const char *)sqlite3_value_text(argv[i]);

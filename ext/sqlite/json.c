@@ -88,14 +88,11 @@ static int json_is_row(const unsigned char *data, size_t size) {
   return at == size;
 }
 
-void hf_json_row(sqlite3_str *json, const unsigned char *data, size_t size) {
+int hf_json_row(sqlite3_str *json, const unsigned char *data, size_t size) {
   uint64_t count = 0, i;
   size_t at = 0;
   HfCanonItem item;
-  if (size == 0 || !json_is_row(data, size)) {
-    sqlite3_str_appendall(json, "null");
-    return;
-  }
+  if (!json_is_row(data, size)) return 0;
   hf_canon_read_row(data, size, &at, &count);
   sqlite3_str_appendchar(json, 1, '[');
   for (i = 0; i < count; i++) {
@@ -104,4 +101,20 @@ void hf_json_row(sqlite3_str *json, const unsigned char *data, size_t size) {
     json_item(json, &item);
   }
   sqlite3_str_appendchar(json, 1, ']');
+  return 1;
+}
+
+int hf_json_column(sqlite3_str *json, const unsigned char *data, size_t size,
+                   sqlite3_int64 column) {
+  uint64_t count = 0;
+  size_t at = 0;
+  HfCanonItem item;
+  if (!json_is_row(data, size)) return 0;
+  hf_canon_read_row(data, size, &at, &count);
+  if (column < 0 || (uint64_t)column >= count) return 0;
+  do {
+    hf_canon_read(data, size, &at, &item);
+  } while (column-- > 0);
+  json_item(json, &item);
+  return 1;
 }

@@ -126,6 +126,10 @@ int hf_exec(sqlite3 *db, HfError *err, const char *format, ...) {
 
 int hf_step_done(sqlite3 *db, sqlite3_stmt *stmt, HfError *err) {
   int rc = sqlite3_step(stmt);
+  /* With PRAGMA count_changes a write returns a row before it is done. */
+  while (rc == SQLITE_ROW && !sqlite3_stmt_readonly(stmt)) {
+    rc = sqlite3_step(stmt);
+  }
   if (rc == SQLITE_ROW || rc == SQLITE_DONE) return SQLITE_OK;
   return hf_fail_db(err, db);
 }

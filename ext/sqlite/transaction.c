@@ -12,9 +12,10 @@
 
 #define TXN_SAVEPOINT "\"holdfast\""
 
-int hf_txn_begin(sqlite3 *db, const char *what, HfTxn *txn, HfError *err) {
+int hf_txn_begin(sqlite3 *db, const char *schema, const char *what, HfTxn *txn,
+                 HfError *err) {
   *txn = HF_TXN_NONE;
-  if (sqlite3_db_readonly(db, "main") == 1) {
+  if (sqlite3_db_readonly(db, schema) == 1) {
     return hf_fail(err, SQLITE_READONLY,
                    "%s: the database is read-only; open it for writing", what);
   }

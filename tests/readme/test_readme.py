@@ -19,7 +19,7 @@ PURE = DETERMINISTIC | INNOCUOUS
 # Every function, with its flags: what a hostile schema may call.
 FUNCTIONS = {
     ("attest_canonical", -1): PURE,
-    ("attest_decode", 1): PURE,
+    ("attest_decode", -1): PURE,
     ("attest_hash", -1): PURE,
     ("attest_hash_agg", -1): PURE,
     ("attest_hmac", -1): DIRECTONLY | DETERMINISTIC,

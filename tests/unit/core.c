@@ -65,6 +65,127 @@ static void test_canonical(void) {
   CHECK(memcmp(out, "T18446744073709551615:", HF_CANON_HEAD) == 0);
 }
 
+/* ---- reading the canonical encoding -------------------------------------- */
+
+/* Exactly these bytes on the heap: a sanitizer sees who reads beyond. */
+static unsigned char *exactly(const char *text, size_t size) {
+  unsigned char *data = malloc(size ? size : 1);
+  if (size) memcpy(data, text, size);
+  return data;
+}
+
+/* Is all of it a row of so many items?  -1: it is none. */
+static long read_row(const char *text, size_t size) {
+  unsigned char *data = exactly(text, size);
+  uint64_t count = 0, i;
+  size_t at = 0;
+  HfCanonItem item;
+  long found = -1;
+  if (hf_canon_read_row(data, size, &at, &count)) {
+    for (i = 0; i < count && hf_canon_read(data, size, &at, &item); i++) {
+      CHECK(at <= size);
+    }
+    if (i == count && at == size) found = (long)count;
+  }
+  free(data);
+  return found;
+}
+
+#define ROW(literal) read_row(literal, sizeof(literal) - 1)
+
+static void test_canonical_rows(void) {
+  CHECK_EQ_INT(ROW("R0:"), 0);
+  CHECK_EQ_INT(ROW("R1:N"), 1);
+  CHECK_EQ_INT(ROW("R3:NT2:abB0:"), 3);
+  CHECK_EQ_INT(ROW("R10:NNNNNNNNNN"), 10);
+  CHECK_EQ_INT(ROW("R1:T10:0123456789"), 1);
+  CHECK_EQ_INT(ROW(""), -1);
+  CHECK_EQ_INT(ROW("R"), -1);
+  CHECK_EQ_INT(ROW("R1"), -1);
+  CHECK_EQ_INT(ROW("R:"), -1);
+  CHECK_EQ_INT(ROW("R:N"), -1);
+  CHECK_EQ_INT(ROW("R1:"), -1);
+  CHECK_EQ_INT(ROW("R1:NN"), -1);
+  CHECK_EQ_INT(ROW("R00:"), -1);
+  CHECK_EQ_INT(ROW("R01:N"), -1);
+  CHECK_EQ_INT(ROW("R0"), -1);
+  CHECK_EQ_INT(ROW("R+1:N"), -1);
+  CHECK_EQ_INT(ROW("R1;N"), -1);
+  CHECK_EQ_INT(ROW("T1:N"), -1);
+  CHECK_EQ_INT(ROW("R1:X"), -1);
+  CHECK_EQ_INT(ROW("R1:T"), -1);
+  CHECK_EQ_INT(ROW("R1:T1"), -1);
+  CHECK_EQ_INT(ROW("R1:T:"), -1);
+  CHECK_EQ_INT(ROW("R1:T1:"), -1);
+  CHECK_EQ_INT(ROW("R1:T01:a"), -1);
+  CHECK_EQ_INT(ROW("R1:B2:a"), -1);
+  CHECK_EQ_INT(ROW("R1:I1234567"), -1);
+  CHECK_EQ_INT(ROW("R1:I12345678"), 1);
+  CHECK_EQ_INT(ROW("R1:F1234567"), -1);
+  CHECK_EQ_INT(ROW("R1:T18446744073709551615:a"), -1);
+  CHECK_EQ_INT(ROW("R1:T18446744073709551616:"), -1);
+  CHECK_EQ_INT(ROW("R1:T36893488147419103233:a"), -1);
+  CHECK_EQ_INT(ROW("R18446744073709551617:N"), -1);
+  /* One way to write a number: neither -0.0 nor NaN is one. */
+  CHECK_EQ_INT(ROW("R1:F\x80\0\0\0\0\0\0\0"), -1);
+  CHECK_EQ_INT(ROW("R1:F\0\0\0\0\0\0\0\0"), 1);
+  CHECK_EQ_INT(ROW("R1:F\x80\0\0\0\0\0\0\1"), 1);
+  CHECK_EQ_INT(ROW("R1:F\x7f\xf0\0\0\0\0\0\0"), 1);
+  CHECK_EQ_INT(ROW("R1:F\xff\xf0\0\0\0\0\0\0"), 1);
+  CHECK_EQ_INT(ROW("R1:F\x7f\xf0\0\0\0\0\0\1"), -1);
+  CHECK_EQ_INT(ROW("R1:F\xff\xff\xff\xff\xff\xff\xff\xff"), -1);
+}
+
+/* What was written is read back, and no part of it is a row. */
+static void test_canonical_items(void) {
+  static const int64_t integer[] = {0, 1, -1, 255, INT64_MAX, INT64_MIN};
+  static const double real[] = {0.0, -2.5, 1e308, 5e-324, 1.0 / 0.0};
+  unsigned char out[2 * HF_CANON_HEAD + 400];
+  size_t size = hf_canon_row(out, 14), at = 0, i;
+  uint64_t count;
+  HfCanonItem item;
+  for (i = 0; i < 6; i++) size += hf_canon_integer(out + size, integer[i]);
+  for (i = 0; i < 5; i++) size += hf_canon_real(out + size, real[i]);
+  size += hf_canon_null(out + size);
+  size += hf_canon_text(out + size, 0);
+  size += hf_canon_blob(out + size, 200);
+  memset(out + size, 'N', 200);
+  size += 200;
+  CHECK(hf_canon_read_row(out, size, &at, &count) && count == 14);
+  for (i = 0; i < 6; i++) {
+    CHECK(hf_canon_read(out, size, &at, &item) && item.tag == 'I');
+    CHECK(item.integer == integer[i]);
+  }
+  for (i = 0; i < 5; i++) {
+    CHECK(hf_canon_read(out, size, &at, &item) && item.tag == 'F');
+    CHECK(item.real == real[i]);
+  }
+  CHECK(hf_canon_read(out, size, &at, &item) && item.tag == 'N');
+  CHECK(hf_canon_read(out, size, &at, &item) && item.tag == 'T');
+  CHECK(item.size == 0 && item.data == out + at);
+  CHECK(hf_canon_read(out, size, &at, &item) && item.tag == 'B');
+  CHECK(item.size == 200 && item.data == out + size - 200 && at == size);
+  CHECK(!hf_canon_read(out, size, &at, &item) && at == size);
+  CHECK_EQ_INT(read_row((char *)out, size), 14);
+  for (i = 0; i < size; i++) {
+    CHECK_EQ_INT(read_row((char *)out, i), -1);
+    out[i] ^= 0x40; /* whatever it is now, it is read within its bounds */
+    read_row((char *)out, size);
+    out[i] ^= 0x40;
+  }
+}
+
+/* In the middle of other bytes. */
+static void test_canonical_position(void) {
+  const unsigned char *data = (const unsigned char *)"xxxR5:N";
+  uint64_t count = 7;
+  size_t at = 3;
+  HfCanonItem item;
+  CHECK(hf_canon_read_row(data, 6, &at, &count) && at == 6 && count == 5);
+  CHECK(!hf_canon_read(data, 6, &at, &item) && at == 6);
+  CHECK(hf_canon_read(data, 7, &at, &item) && at == 7 && item.tag == 'N');
+}
+
 /* MTH of RFC 6962, section 2.1, as it is written there. */
 static void naive_root(unsigned char (*leaf)[HF_SHA256_SIZE], size_t n,
                        unsigned char *out) {
@@ -208,6 +329,9 @@ int main(void) {
   if (hf_sha256_new(&sha) != HF_OK) return 1;
   test_sha256();
   test_canonical();
+  test_canonical_rows();
+  test_canonical_items();
+  test_canonical_position();
   test_merkle_vectors();
   test_frontier();
   test_siphash();
