@@ -1,7 +1,6 @@
 /*
 ** Tables under a ledger: ledger_track, ledger_untrack, ledger_reconcile.
 **
-**   track_table.c      what an ordinary table is: columns, keys, unique indexes
 **   track_objects.c    SQL text of the triggers that record its changes
 **   track_state.c      what the ledgers say about it
 **   track_functions.c  ledger_track and ledger_untrack
@@ -32,31 +31,6 @@
 int track_displaced(HfLedger *ledger, sqlite3_value **column, int *record,
                     HfError *err);
 
-/* An ordinary table as it is now. */
-typedef struct TrackTable {
-  char *schema;
-  char *name;  /* as it is spelled in the schema */
-  char *sql;   /* CREATE TABLE ... */
-  int columns; /* that are stored and not generated */
-  char *named; /* JSON array of their names */
-  char *keys;  /* JSON array: where the primary key's columns are among them,
-               ** from 0; empty when there is no primary key */
-  char **id;   /* the columns that find a row, quoted: rowid, or the key */
-  int ids;
-  char *clash; /* SQL: each unique index, t."a" = NEW."a" AND ..., or another */
-  char *expression; /* a unique index on an expression, or NULL */
-} TrackTable;
-
-/* Describe the table that `text` names; its errors name `function`. */
-int track_table_read(HfConn *conn, const char *function, const char *text,
-                     TrackTable *table, HfError *err);
-void track_table_clear(TrackTable *table);
-
-/* The first so many of its columns, each behind the prefix: NEW."a", NEW."b".
-** sqlite3_free takes it back. */
-char *track_table_list(HfConn *conn, const TrackTable *table, int columns,
-                       const char *prefix, HfError *err);
-
 /* ---- triggers (track_objects.c) ------------------------------------------ */
 
 #define TRACK_OBJECTS 5
@@ -68,12 +42,12 @@ typedef struct TrackObject {
   char *sql; /* what sqlite_schema holds of it, from the name on */
 } TrackObject;
 
-int track_objects_make(HfConn *conn, const TrackTable *table, int columns,
+int track_objects_make(HfConn *conn, const HfTable *table, int columns,
                        const char *label, const char *ledger,
                        TrackObject out[TRACK_OBJECTS], HfError *err);
 void track_objects_clear(TrackObject objects[TRACK_OBJECTS]);
 
-int track_objects_create(HfConn *conn, const TrackTable *table,
+int track_objects_create(HfConn *conn, const HfTable *table,
                          const TrackObject objects[TRACK_OBJECTS],
                          HfError *err);
 
@@ -110,13 +84,13 @@ void track_state_clear(TrackState *state);
 
 /* A statement of what differs: d, how often a row was recorded less how often
 ** it is there, and image, its encoding.  sqlite3_free takes it back. */
-char *track_difference(HfConn *conn, const TrackTable *table,
+char *track_difference(HfConn *conn, const HfTable *table,
                        const TrackState *state, HfError *err);
 
 /* Compare the triggers with what ledger_track makes (track_objects.c). */
 typedef int TrackTell(void *context, const char *finding, const char *object,
                       const char *words, HfError *err);
-int track_guards(HfConn *conn, const TrackTable *table, const TrackState *state,
+int track_guards(HfConn *conn, const HfTable *table, const TrackState *state,
                  TrackTell *tell, void *context, HfError *err);
 
 int ledger_track_register(HfConn *conn);

@@ -12,7 +12,7 @@
 /* ---- entries ------------------------------------------------------------- */
 
 /* The entry that begins it holds what the table was then. */
-static int functions_begin(HfConn *conn, const TrackTable *table,
+static int functions_begin(HfConn *conn, const HfTable *table,
                            const char *ledger, HfError *err) {
   return hf_exec(conn->db, err,
                  "INSERT INTO \"%w\".\"%w\"(table_name, op, content)"
@@ -22,10 +22,10 @@ static int functions_begin(HfConn *conn, const TrackTable *table,
 }
 
 /* *count: how many rows there are. */
-static int functions_baseline(HfConn *conn, const TrackTable *table,
+static int functions_baseline(HfConn *conn, const HfTable *table,
                               const char *ledger, sqlite3_int64 *count,
                               HfError *err) {
-  char *list = track_table_list(conn, table, table->columns, "t.", err);
+  char *list = hf_table_list(conn, table, table->columns, "t.", err);
   *count = 0;
   if (list != NULL) {
     hf_exec(conn->db, err,
@@ -87,7 +87,7 @@ static int functions_need_ledger(HfConn *conn, const char *schema,
 }
 
 /* Are the triggers what they should be? */
-static int functions_is_whole(HfConn *conn, const TrackTable *table,
+static int functions_is_whole(HfConn *conn, const HfTable *table,
                               const TrackState *state, int *whole,
                               HfError *err) {
   TrackObject object[TRACK_OBJECTS];
@@ -107,7 +107,7 @@ static int functions_is_whole(HfConn *conn, const TrackTable *table,
 
 /* It is recorded already, but its definition or its triggers have changed:
 ** begin anew, if nothing happened unseen. */
-static int functions_renew(HfConn *conn, const TrackTable *table,
+static int functions_renew(HfConn *conn, const HfTable *table,
                            const TrackState *state, HfError *err) {
   sqlite3_int64 differ = 1; /* without its columns it does */
   char *sql = NULL, *now;
@@ -153,7 +153,7 @@ static int functions_replaces(const char *sql) {
 }
 
 /* What can be looked at, but not recorded. */
-static int functions_check(const TrackTable *table, HfError *err) {
+static int functions_check(const HfTable *table, HfError *err) {
   if (table->columns > TRACK_MAX_COLUMNS) {
     hf_fail(err, SQLITE_ERROR, "ledger_track: %s has %d columns; %d at most",
             table->name, table->columns, TRACK_MAX_COLUMNS);
@@ -174,7 +174,7 @@ static int functions_check(const TrackTable *table, HfError *err) {
   return err->rc;
 }
 
-static int functions_track(HfConn *conn, const TrackTable *table,
+static int functions_track(HfConn *conn, const HfTable *table,
                            const char *ledger, sqlite3_int64 *count,
                            HfError *err) {
   TrackObject object[TRACK_OBJECTS];
@@ -278,14 +278,13 @@ static void functions_ledger_track(sqlite3_context *context, int argc,
   const char *to = functions_text(argv[1], words, &err);
   sqlite3_int64 count = 0;
   char *ledger = NULL;
-  TrackTable table;
+  HfTable table;
   HfTxn txn = HF_TXN_NONE;
   (void)argc;
   memset(&table, 0, sizeof(table));
   if (err.rc == SQLITE_OK && functions_txn_begin(conn, "ledger_track", text,
                                                  &txn, &err) == SQLITE_OK) {
-    if (track_table_read(conn, "ledger_track", text, &table, &err) ==
-            SQLITE_OK &&
+    if (hf_table_read(conn, "ledger_track", text, &table, &err) == SQLITE_OK &&
         functions_ledger_name(conn, to, table.schema, &ledger, &err) ==
             SQLITE_OK) {
       functions_check(&table, &err);
@@ -294,7 +293,7 @@ static void functions_ledger_track(sqlite3_context *context, int argc,
     hf_txn_end(conn->db, txn, &err);
   }
   sqlite3_free(ledger);
-  track_table_clear(&table);
+  hf_table_clear(&table);
   if (err.rc != SQLITE_OK) {
     hf_error_to_result(&err, context);
   } else {

@@ -37,7 +37,7 @@ int track_displaced(HfLedger *ledger, sqlite3_value **column, int *record,
 
 /* What the texts are made of. */
 typedef struct TrackPieces {
-  const TrackTable *table;
+  const HfTable *table;
   const char *label;
   const char *ledger;
   char *neu;    /* NEW."a", NEW."b" */
@@ -48,7 +48,7 @@ typedef struct TrackPieces {
 
 static int objects_pieces(HfConn *conn, TrackPieces *p, int columns,
                           HfError *err) {
-  const TrackTable *table = p->table;
+  const HfTable *table = p->table;
   sqlite3_str *own = sqlite3_str_new(NULL);
   int i;
   for (i = 0; i < table->ids; i++) {
@@ -56,9 +56,9 @@ static int objects_pieces(HfConn *conn, TrackPieces *p, int columns,
                         table->id[i]);
   }
   p->own = hf_str_finish(own, err);
-  p->neu = track_table_list(conn, table, columns, "NEW.", err);
-  p->alt = track_table_list(conn, table, columns, "OLD.", err);
-  p->stored = track_table_list(conn, table, columns, "t.", err);
+  p->neu = hf_table_list(conn, table, columns, "NEW.", err);
+  p->alt = hf_table_list(conn, table, columns, "OLD.", err);
+  p->stored = hf_table_list(conn, table, columns, "t.", err);
   return err->rc;
 }
 
@@ -108,7 +108,7 @@ static char *objects_before(const TrackPieces *p, int update, HfError *err) {
 static const char *const objects_suffix[TRACK_OBJECTS] = {
     "before_insert", "before_update", "insert", "update", "delete"};
 
-int track_objects_make(HfConn *conn, const TrackTable *table, int columns,
+int track_objects_make(HfConn *conn, const HfTable *table, int columns,
                        const char *label, const char *ledger,
                        TrackObject out[TRACK_OBJECTS], HfError *err) {
   TrackPieces p;
@@ -144,7 +144,7 @@ void track_objects_clear(TrackObject objects[TRACK_OBJECTS]) {
   memset(objects, 0, sizeof(*objects) * TRACK_OBJECTS);
 }
 
-int track_objects_create(HfConn *conn, const TrackTable *table,
+int track_objects_create(HfConn *conn, const HfTable *table,
                          const TrackObject objects[TRACK_OBJECTS],
                          HfError *err) {
   int i;
@@ -186,7 +186,7 @@ int track_object_is(const TrackObject *object, const char *sql) {
          strcmp(sql + sizeof(verb) - 1, object->sql) == 0;
 }
 
-int track_guards(HfConn *conn, const TrackTable *table, const TrackState *state,
+int track_guards(HfConn *conn, const HfTable *table, const TrackState *state,
                  TrackTell *tell, void *context, HfError *err) {
   TrackObject object[TRACK_OBJECTS];
   int i, columns =

@@ -55,7 +55,7 @@ static int reconcile_note(ReconcileCursor *cursor, const char *finding,
 }
 
 /* The definition against the recorded one. */
-static int reconcile_schema(ReconcileCursor *cursor, const TrackTable *table,
+static int reconcile_schema(ReconcileCursor *cursor, const HfTable *table,
                             const TrackState *state, HfError *err) {
   if (strcmp(table->sql, state->sql) == 0) return SQLITE_OK;
   if (strcmp(table->name, state->label) != 0) {
@@ -87,7 +87,7 @@ static int reconcile_guard(void *context, const char *finding,
 
 /* The primary key's values, of an encoding: SQL, and when one of them is NULL,
 ** for then there may be several rows of it.  Both NULL without a key. */
-static int reconcile_key(HfConn *conn, const TrackTable *table, char **key,
+static int reconcile_key(HfConn *conn, const HfTable *table, char **key,
                          char **null, HfError *err) {
   hf_query_text(conn->db, err, key,
                 "SELECT 'attest_decode(image, ' || group_concat(value, ', ')"
@@ -104,7 +104,7 @@ static int reconcile_key(HfConn *conn, const TrackTable *table, char **key,
 /* What went and came with the same key is one row that was altered; without a
 ** primary key there is no telling. */
 static int reconcile_rows(HfConn *conn, ReconcileCursor *cursor,
-                          const TrackTable *table, const TrackState *state,
+                          const HfTable *table, const TrackState *state,
                           HfError *err) {
   char *sql, *key = NULL, *null = NULL;
   if (table->columns < state->columns) return SQLITE_OK; /* has been told */
@@ -233,7 +233,7 @@ static int reconcile_gone(HfConn *conn, ReconcileCursor *cursor,
 
 /* Another table has got its name since. */
 static int reconcile_namesake(HfConn *conn, ReconcileCursor *cursor,
-                              const TrackTable *table, const TrackState *state,
+                              const HfTable *table, const TrackState *state,
                               HfError *err) {
   char *now = track_label_table(conn, table->schema, state->label, err);
   if (now != NULL && sqlite3_stricmp(now, table->name) != 0) {
@@ -250,7 +250,7 @@ static int reconcile_namesake(HfConn *conn, ReconcileCursor *cursor,
 
 static int reconcile_begin(HfConn *conn, ReconcileCursor *cursor,
                            const char *text, HfError *err) {
-  TrackTable table;
+  HfTable table;
   TrackState state;
   HfName name;
   sqlite3_int64 there = 0;
@@ -271,14 +271,14 @@ static int reconcile_begin(HfConn *conn, ReconcileCursor *cursor,
   if (err->rc == SQLITE_OK && !there) {
     reconcile_gone(conn, cursor, &name, &state, err);
   } else if (err->rc == SQLITE_OK &&
-             track_table_read(conn, "ledger_reconcile", text, &table, err) ==
+             hf_table_read(conn, "ledger_reconcile", text, &table, err) ==
                  SQLITE_OK) {
     reconcile_namesake(conn, cursor, &table, &state, err);
     reconcile_schema(cursor, &table, &state, err);
     track_guards(conn, &table, &state, reconcile_guard, cursor, err);
     reconcile_rows(conn, cursor, &table, &state, err);
   }
-  track_table_clear(&table);
+  hf_table_clear(&table);
   track_state_clear(&state);
   hf_name_clear(&name);
   return err->rc;

@@ -127,9 +127,9 @@ int track_state_read(HfConn *conn, const char *schema, const char *name,
   return err->rc;
 }
 
-char *track_difference(HfConn *conn, const TrackTable *table,
+char *track_difference(HfConn *conn, const HfTable *table,
                        const TrackState *state, HfError *err) {
-  char *list = track_table_list(conn, table, state->columns, "t.", err);
+  char *list = hf_table_list(conn, table, state->columns, "t.", err);
   char *sql = NULL;
   if (err->rc == SQLITE_OK) {
     sql = hf_format(

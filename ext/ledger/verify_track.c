@@ -20,7 +20,7 @@ static int track_tell(void *context, const char *finding, const char *object,
 static int track_verify_table(HfLedger *ledger, const char *label,
                               VerifyQueue *queue, HfError *err) {
   char *now = NULL, *full = NULL;
-  TrackTable table;
+  HfTable table;
   TrackState state;
   memset(&table, 0, sizeof(table));
   memset(&state, 0, sizeof(state));
@@ -38,7 +38,7 @@ static int track_verify_table(HfLedger *ledger, const char *label,
   }
   full = hf_format(err, "%s.%s", ledger->schema, now);
   if (full != NULL &&
-      track_table_read(ledger->conn, "ledger_verify", full, &table, err) ==
+      hf_table_read(ledger->conn, "ledger_verify", full, &table, err) ==
           SQLITE_OK &&
       track_state_read(ledger->conn, ledger->schema, now, &state, err) ==
           SQLITE_OK &&
@@ -52,7 +52,7 @@ static int track_verify_table(HfLedger *ledger, const char *label,
                       "can be");
   }
   track_state_clear(&state);
-  track_table_clear(&table);
+  hf_table_clear(&table);
   sqlite3_free(full);
   sqlite3_free(now);
   return err->rc;

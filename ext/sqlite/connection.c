@@ -37,6 +37,7 @@ void hf_conn_unref(void *pointer) {
   assert(conn->refs > 0);
   if (--conn->refs > 0) return;
   assert(conn->ledgers == NULL && conn->pending == NULL);
+  assert(conn->leases == NULL && conn->deciding == NULL);
   hf_sha256_free(conn->sha);
   sqlite3_free(conn);
 }

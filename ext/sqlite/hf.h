@@ -6,6 +6,7 @@
 **   statement.c  prepared statements kept by a virtual table
 **   encode.c     SQL values into the canonical encoding
 **   names.c      'schema.name'
+**   table.c      what an ordinary table is: columns, keys, unique indexes
 **   clock.c      the time, through the connection's VFS
 **   transaction.c  may a function write here, and how
 **   install.c    areas, their SQL, the manifest of guards
@@ -74,6 +75,15 @@ char *hf_format(HfError *err, const char *format, ...);
 /* ---- connection ---------------------------------------------------------- */
 
 struct HfLedger;
+struct HfLease;
+
+/* A write to a table of the lease module that it is making right now. */
+typedef struct HfDeciding {
+  sqlite3_int64 id;         /* of the lease table; 0 is the high-water mark */
+  sqlite3_int64 token;      /* that the row will have, or loses */
+  sqlite3_int64 time;       /* and its expiry, or the mark's time */
+  struct HfDeciding *outer; /* the one whose trigger caused this one */
+} HfDeciding;
 
 /* An append that the ledger module is making right now. */
 typedef struct HfPending {
@@ -93,6 +103,8 @@ typedef struct HfConn {
   int depth;                /* length of that list */
   unsigned generation;      /* grows with each direct write to an entry table */
   struct HfLedger *ledgers; /* the connected ones, newest first */
+  HfDeciding *deciding;     /* innermost lease decision, or NULL */
+  struct HfLease *leases;   /* the connected ones, newest first */
 } HfConn;
 
 /* A new connection object with one reference.  NULL: see *rc. */
@@ -238,6 +250,33 @@ typedef struct HfName {
 int hf_name_split(sqlite3 *db, const char *text, HfName *out, HfError *err);
 void hf_name_clear(HfName *name);
 
+/* ---- ordinary tables ------------------------------------------------------ */
+
+/* An ordinary table as it is now. */
+typedef struct HfTable {
+  char *schema;
+  char *name;  /* as it is spelled in the schema */
+  char *sql;   /* CREATE TABLE ... */
+  int columns; /* that are stored and not generated */
+  char *named; /* JSON array of their names */
+  char *keys;  /* JSON array: where the primary key's columns are among them,
+               ** from 0; empty when there is no primary key */
+  char **id;   /* the columns that find a row, quoted: rowid, or the key */
+  int ids;
+  char *clash; /* SQL: each unique index, t."a" = NEW."a" AND ..., or another */
+  char *expression; /* a unique index on an expression, or NULL */
+} HfTable;
+
+/* Describe the table that `text` names; its errors name `function`. */
+int hf_table_read(HfConn *conn, const char *function, const char *text,
+                  HfTable *table, HfError *err);
+void hf_table_clear(HfTable *table);
+
+/* The first so many of its columns, each behind the prefix: NEW."a", NEW."b".
+** sqlite3_free takes it back. */
+char *hf_table_list(HfConn *conn, const HfTable *table, int columns,
+                    const char *prefix, HfError *err);
+
 /* ---- clock --------------------------------------------------------------- */
 
 /* The VFS of a database, which never changes while it is attached. */
@@ -271,6 +310,11 @@ typedef struct HfEmbeddedSql {
   size_t size;
 } HfEmbeddedSql;
 extern const HfEmbeddedSql hf_embedded_sql[];
+
+/* Run the SQL of an area in a schema, which changes nothing where that was done
+** before. */
+int hf_install_into(HfConn *conn, const char *schema, const char *area,
+                    HfError *err);
 
 /* Enter the trigger `name` of `schema` in the manifest there, which is made
 ** when missing; forget one guard, or with NULL for a name all of a table. */
@@ -309,6 +353,7 @@ int hf_install_register(HfConn *conn);
 int hf_check_register(HfConn *conn);
 int hf_attest_register(HfConn *conn);
 int hf_ledger_register(HfConn *conn);
+int hf_lease_register(HfConn *conn);
 
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err);

@@ -312,6 +312,13 @@ static void install_function(sqlite3_context *context, int argc,
   sqlite3_result_int(context, count);
 }
 
+int hf_install_into(HfConn *conn, const char *schema, const char *area,
+                    HfError *err) {
+  const HfEmbeddedSql *file = install_find(area);
+  assert(file != NULL);
+  return err->rc == SQLITE_OK ? install_run(conn, file, schema, err) : err->rc;
+}
+
 /* ---- manifest ------------------------------------------------------------ */
 
 /* Make the manifest in a schema where nothing was installed. */

@@ -190,6 +190,11 @@ typedef struct Operation {
   "AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz'"
 #define VERIFIER \
   "'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'"
+#define LEASE \
+  LEDGER \
+  "CREATE TABLE w(r PRIMARY KEY, k);" \
+  "CREATE VIRTUAL TABLE p USING lease(ttl_ms=9, clock='caller');" \
+  "SELECT lease_acquire('p', 'r', 'a', 8, NULL, 1);"
 #define TABLE \
   "CREATE TABLE t(k INTEGER PRIMARY KEY, v UNIQUE, w);" \
   "INSERT INTO t VALUES (1, 'one', 1.5), (2, 'two', x'00');"
@@ -282,6 +287,23 @@ static const Operation operations[] = {
      "SELECT attest_decode(old), attest_decode(content) FROM l;"
      "SELECT * FROM holdfast_check",
      0},
+    {"lease", LEASE, "SELECT lease_acquire('p', 'r', 'b', 50, NULL, 9)", 1},
+    {"lease renewed", LEASE, "SELECT lease_renew('p', 'r', 1, 50, 5)", 1},
+    {"lease released", LEASE, "SELECT lease_release('p', 'r', 1, 5)", 1},
+    {"lease stolen", LEASE, "SELECT lease_steal('p', 'r', 1, 'b', 'y', 5)", 1},
+    {"lease by DML", LEASE,
+     "BEGIN; INSERT INTO p(resource, holder, now) VALUES ('s', 'b', 5);"
+     "UPDATE p SET ttl_ms = 7 WHERE token = 2 AND now = 5;"
+     "DELETE FROM p WHERE resource = 'r' AND now = 5; COMMIT",
+     1},
+    {"lease contended", LEASE,
+     "SELECT lease_acquire('p', 'r', 'b', 50, NULL, 5), lease_holds('p', 'r', "
+     "1, 5); SELECT * FROM p WHERE now = 5",
+     1},
+    {"lease guard", LEASE, "SELECT lease_guard('w', 'p', 'r', 'NEW.k + 0')", 1},
+    {"lease table", LEDGER "CREATE TABLE w(r, k)",
+     "CREATE VIRTUAL TABLE p USING lease(lock_delay_ms=5)", 1},
+    {"lease table renamed", LEASE, "ALTER TABLE p RENAME TO q", 1},
     {"rename", LEDGER SOME, "ALTER TABLE l RENAME TO m", 1},
     {"drop",
      "CREATE VIRTUAL TABLE l USING ledger(a TEXT, drop='always');"
@@ -315,6 +337,9 @@ static char *dump(sqlite3 *db) {
       "SELECT count(*) || ' to ' || max(seq) FROM m_entry",
       "SELECT group_concat(v) FROM t",
       "SELECT count(*) FROM l_checkpoint",
+      "SELECT group_concat(kind) FROM p_event",
+      "SELECT group_concat(holder || token || expires_at) FROM p_held",
+      "SELECT token || now FROM lease_high_water",
       "SELECT count(*) FROM holdfast_area"};
   char *all = sqlite3_mprintf("");
   size_t i;

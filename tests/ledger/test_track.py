@@ -93,7 +93,7 @@ def test_indexes_beside_the_key(db, index):
         whole(db)
 
 
-NAMES = ["a b", 'a"b', "it's", "a.b", "100%", "%d%s", "a,b;", "select", ".",
+NAMES = ["a b", 'a"b', "it's", "a.b", "c%", "%d%s", "a,b;", "select", ".",
          "a_track_insert", "[x]", "--", "\u00e9\u4e16", "\n"]
 
 

@@ -51,6 +51,26 @@ FUNCTIONS = {
     ("ledger_track", 2): DIRECTONLY,
     ("ledger_untrack", 1): DIRECTONLY,
     ("ledger_size", 1): INNOCUOUS,
+    ("lease_acquire", 3): DIRECTONLY,
+    ("lease_acquire", 4): DIRECTONLY,
+    ("lease_acquire", 5): DIRECTONLY,
+    ("lease_acquire", 6): DIRECTONLY,
+    ("lease_deciding", 3): INNOCUOUS,
+    ("lease_guard", 4): DIRECTONLY,
+    ("lease_holds", 3): INNOCUOUS,
+    ("lease_holds", 4): INNOCUOUS,
+    ("lease_release", 3): DIRECTONLY,
+    ("lease_release", 4): DIRECTONLY,
+    ("lease_release_all", 2): DIRECTONLY,
+    ("lease_release_all", 3): DIRECTONLY,
+    ("lease_renew", 3): DIRECTONLY,
+    ("lease_renew", 4): DIRECTONLY,
+    ("lease_renew", 5): DIRECTONLY,
+    ("lease_steal", 5): DIRECTONLY,
+    ("lease_steal", 6): DIRECTONLY,
+    ("lease_transfer", 4): DIRECTONLY,
+    ("lease_transfer", 5): DIRECTONLY,
+    ("lease_unguard", 1): DIRECTONLY,
     ("merkle_leaf_hash", 1): PURE,
     ("merkle_node_hash", 2): PURE,
     ("merkle_root", 1): PURE,
@@ -60,7 +80,8 @@ FUNCTIONS = {
     ("note_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("note_verify", -1): PURE,
 }
-MODULES = {"ledger", "ledger_verify", "ledger_reconcile", "holdfast_check"}
+MODULES = {"ledger", "lease", "ledger_verify", "ledger_reconcile",
+           "holdfast_check"}
 
 
 def registered(connection):
@@ -95,14 +116,14 @@ def test_modules(added):
 
 def test_each_is_in_the_readme(added):
     for name in {name for name, _ in added[0]} | added[1]:
-        assert re.search(rf"`{name}[(`]", README) or name == "ledger", name
-    assert "USING ledger(" in README
+        assert re.search(rf"`{name}[(`]", README) or name in ("ledger", "lease"), name
+    assert "USING ledger(" in README and "USING lease(" in README
 
 
 def test_each_in_the_readme_exists(added):
     known = {name for name, _ in added[0]} | added[1] | {"ledger"}
     named = set(re.findall(
-        r"\b((?:attest|dsse|holdfast|ledger|merkle|note)_[a-z0-9_]+)\(", README))
+        r"\b((?:attest|dsse|holdfast|lease|ledger|merkle|note)_[a-z0-9_]+)\(", README))
     assert named - known == set()
 
 
@@ -190,7 +211,7 @@ def test_examples_of_the_reference(tmp_path):
             shell(path, statement)
     shell(path, f"ATTACH '{tmp_path}/aux.db' AS aux")
     given, ran = parameters(path), 0
-    for section in ("The ledger", "Hashing", "Areas, guards and the doctor",
+    for section in ("The ledger", "Leases", "Hashing", "Areas, guards and the doctor",
                     "What it protects against"):
         for block in blocks(section):
             if "[schema.]" in block:

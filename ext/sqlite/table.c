@@ -4,9 +4,9 @@
 */
 #include <string.h>
 
-#include "ledger/track.h"
+#include "sqlite/hf.h"
 
-void track_table_clear(TrackTable *table) {
+void hf_table_clear(HfTable *table) {
   int i;
   for (i = 0; i < table->ids; i++) sqlite3_free(table->id[i]);
   sqlite3_free(table->id);
@@ -21,22 +21,22 @@ void track_table_clear(TrackTable *table) {
 }
 
 /* The columns of a table that are stored and not generated, in their order. */
-#define TRACK_COLUMNS \
+#define TABLE_COLUMNS \
   "(SELECT name, pk, row_number() OVER (ORDER BY cid) - 1 AS n" \
   "   FROM pragma_table_xinfo(%Q, %Q) WHERE hidden = 0 ORDER BY cid)"
 
-char *track_table_list(HfConn *conn, const TrackTable *table, int columns,
-                       const char *prefix, HfError *err) {
+char *hf_table_list(HfConn *conn, const HfTable *table, int columns,
+                    const char *prefix, HfError *err) {
   char *list;
   hf_query_text(conn->db, err, &list,
                 "SELECT group_concat(printf('%%s\"%%w\"', %Q, name), ', ')"
-                "  FROM " TRACK_COLUMNS " WHERE n < %d",
+                "  FROM " TABLE_COLUMNS " WHERE n < %d",
                 prefix, table->name, table->schema, columns);
   return list;
 }
 
 /* Is it a table, an ordinary one?  *wr: it is WITHOUT ROWID. */
-static int table_kind(HfConn *conn, const char *function, TrackTable *table,
+static int table_kind(HfConn *conn, const char *function, HfTable *table,
                       sqlite3_int64 *wr, HfError *err) {
   char *name = table->name, *type = NULL;
   sqlite3_int64 part = 0;
@@ -85,7 +85,7 @@ static int table_kind(HfConn *conn, const char *function, TrackTable *table,
 
 /* The columns that find a row: the key of a table WITHOUT ROWID; else the
 ** column that is the rowid, or whichever of its names no column has taken. */
-static int table_ids(HfConn *conn, const char *function, TrackTable *table,
+static int table_ids(HfConn *conn, const char *function, HfTable *table,
                      int without_rowid, HfError *err) {
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
@@ -154,7 +154,7 @@ static const char *table_predicate(const char *sql) {
 
 /* The comparison of one unique index: with what NEW will hold, which for a NULL
 ** in a NOT NULL column is its default. */
-static int table_clash_index(HfConn *conn, TrackTable *table, const char *index,
+static int table_clash_index(HfConn *conn, HfTable *table, const char *index,
                              sqlite3_str *clash, HfError *err) {
   char *terms = NULL, *sql = NULL, *neu = NULL;
   const char *predicate = NULL;
@@ -203,7 +203,7 @@ static int table_clash_index(HfConn *conn, TrackTable *table, const char *index,
 }
 
 /* With which rows a new one can clash: any that OR REPLACE would displace. */
-static int table_clash(HfConn *conn, TrackTable *table, int without_rowid,
+static int table_clash(HfConn *conn, HfTable *table, int without_rowid,
                        HfError *err) {
   sqlite3_str *clash = sqlite3_str_new(NULL);
   sqlite3_stmt *stmt;
@@ -234,24 +234,24 @@ static int table_clash(HfConn *conn, TrackTable *table, int without_rowid,
   return err->rc;
 }
 
-static int table_columns(HfConn *conn, TrackTable *table, HfError *err) {
+static int table_columns(HfConn *conn, HfTable *table, HfError *err) {
   sqlite3_int64 columns = 0;
   hf_query_text(conn->db, err, &table->named,
-                "SELECT json_group_array(name) FROM " TRACK_COLUMNS,
+                "SELECT json_group_array(name) FROM " TABLE_COLUMNS,
                 table->name, table->schema);
   hf_query_text(conn->db, err, &table->keys,
-                "SELECT json_group_array(n) FROM (SELECT n FROM " TRACK_COLUMNS
+                "SELECT json_group_array(n) FROM (SELECT n FROM " TABLE_COLUMNS
                 " WHERE pk > 0 ORDER BY pk)",
                 table->name, table->schema);
   hf_query_int(conn->db, err, 0, &columns,
-               "SELECT count(*) FROM " TRACK_COLUMNS, table->name,
+               "SELECT count(*) FROM " TABLE_COLUMNS, table->name,
                table->schema);
   table->columns = (int)columns;
   return err->rc;
 }
 
-int track_table_read(HfConn *conn, const char *function, const char *text,
-                     TrackTable *table, HfError *err) {
+int hf_table_read(HfConn *conn, const char *function, const char *text,
+                  HfTable *table, HfError *err) {
   sqlite3_int64 wr = 0;
   HfName name;
   memset(table, 0, sizeof(*table));

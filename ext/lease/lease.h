@@ -1,0 +1,191 @@
+/*
+** Leases: who may act on a resource, until when, with a fencing token.
+**
+**   lease_schema.c     the options of CREATE VIRTUAL TABLE ... USING lease
+**   lease_objects.c    the tables and triggers behind a lease table
+**   lease_decide.c     the decisions: acquire, renew, release, steal, transfer
+**   lease_table.c      the virtual table: SELECT and DML, the walls
+**   lease_functions.c  the doors: lease_acquire, lease_renew, ...
+**   lease_guard.c      lease_guard, lease_unguard: fencing of ordinary tables
+**
+** A lease is held while now < expires_at; that one comparison is made
+** everywhere.  Each decision is made under the write lock, from the row as it
+** is then and a time that never goes backwards within the database.
+*/
+#ifndef HF_LEASE_LEASE_H
+#define HF_LEASE_LEASE_H
+
+#include "sqlite/hf.h"
+
+#define LEASE_NAME_MAX 1024 /* bytes of a resource or holder */
+#define LEASE_TIME_MAX ((sqlite3_int64)1 << 52) /* ms; a double holds it */
+#define LEASE_TTL_MAX ((sqlite3_int64)1 << 40)  /* ms, about 35 years */
+
+/* ---- options (lease_schema.c) -------------------------------------------- */
+
+typedef struct LeaseOptions {
+  sqlite3_int64 ttl_ms;
+  sqlite3_int64 max_ttl_ms;
+  sqlite3_int64 max_renewals; /* 0: no limit */
+  sqlite3_int64 lock_delay_ms;
+  int clock_caller;
+} LeaseOptions;
+
+int lease_options_parse(LeaseOptions *options, const char *name, int argc,
+                        const char *const *argv, HfError *err);
+
+/* ---- one connected lease table ------------------------------------------- */
+
+typedef struct HfLease {
+  sqlite3_vtab base; /* must be first */
+  sqlite3 *db;
+  HfConn *conn; /* counted reference */
+  char *schema;
+  char *name;
+  LeaseOptions options;
+  sqlite3_int64 id; /* by which its triggers know it */
+  sqlite3_vfs *vfs; /* the clock */
+  HfStmts stmts;
+
+  /* SQL texts (lease_decide.c) */
+  char *sql_resource; /* the row of resource ?1 */
+  char *sql_token;    /* the row of token ?1 */
+  char *sql_live;     /* the rows that are live at ?1 */
+  char *sql_insert;
+  char *sql_grant; /* another holder's, or a new term */
+  char *sql_renew;
+  char *sql_delete;
+  char *sql_event;
+  char *sql_mark; /* the high-water mark */
+  char *sql_raise;
+
+  /* The time given to the last SELECT, or INT64_MIN: an UPDATE or DELETE of the
+  ** rows that it found is decided at that time. */
+  sqlite3_int64 given;
+
+  struct HfLease *next; /* in conn->leases */
+} HfLease;
+
+/* The columns of the virtual table. */
+enum {
+  LEASE_RESOURCE,
+  LEASE_HOLDER,
+  LEASE_TOKEN,
+  LEASE_ACQUIRED_AT,
+  LEASE_EXPIRES_AT,
+  LEASE_RENEWALS,
+  LEASE_DETAIL,
+  LEASE_TTL,
+  LEASE_NOW,
+  LEASE_COLUMNS
+};
+
+/* ---- objects (lease_objects.c) ------------------------------------------- */
+
+/* The number by which a lease table and its triggers know each other. */
+sqlite3_int64 lease_id(const char *name);
+
+int lease_objects_create(HfLease *lease, HfError *err);
+int lease_objects_drop(HfLease *lease, HfError *err);
+int lease_objects_rename(HfLease *lease, const char *to, HfError *err);
+
+/* ---- decisions (lease_decide.c) ------------------------------------------ */
+
+int lease_prepare(HfLease *lease, HfError *err);
+
+/* One lease, as its row has it.  The texts belong to it. */
+typedef struct Lease {
+  int there;
+  sqlite3_int64 token;
+  char *resource;
+  char *holder;
+  sqlite3_int64 acquired_at;
+  sqlite3_int64 expires_at;
+  sqlite3_int64 renewals;
+} Lease;
+
+void lease_clear(Lease *row);
+
+/* The time of a decision: the clock's, or a given one where the table takes it,
+** but never before the high-water mark.  given: NULL or a NULL asks the
+** clock. */
+int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
+              HfError *err);
+int lease_now_again(HfLease *lease, sqlite3_int64 *now, HfError *err);
+
+/* Check a name (what: "resource", "holder"), and a TTL; *ttl is the default for
+** NULL. */
+int lease_check_name(HfLease *lease, const char *what, sqlite3_value *value,
+                     HfError *err);
+int lease_check_ttl(HfLease *lease, sqlite3_value *value, sqlite3_int64 *ttl,
+                    HfError *err);
+
+/* What a decision came to. */
+typedef enum LeaseVerdict {
+  LEASE_GRANTED,
+  LEASE_HELD,      /* by another holder */
+  LEASE_EXHAUSTED, /* held by this one, which may not renew it again */
+  LEASE_DELAYED,   /* expired, but its former holder goes first */
+  LEASE_LOST       /* the token holds it no longer */
+} LeaseVerdict;
+
+typedef struct LeaseRequest {
+  sqlite3_value *resource;
+  sqlite3_value *holder;
+  sqlite3_value *detail; /* or NULL */
+  sqlite3_int64 ttl;
+  sqlite3_int64 now;
+} LeaseRequest;
+
+/* Acquire, or renew for the one who holds it.  *row: who holds it then. */
+int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
+                         LeaseVerdict *verdict, Lease *row, HfError *err);
+
+/* Renew; *expires_at is when it ends then. */
+int lease_decide_renew(HfLease *lease, sqlite3_int64 token, sqlite3_int64 ttl,
+                       sqlite3_int64 now, sqlite3_value *detail,
+                       LeaseVerdict *verdict, sqlite3_int64 *expires_at,
+                       HfError *err);
+
+int lease_decide_release(HfLease *lease, sqlite3_int64 token, sqlite3_int64 now,
+                         LeaseVerdict *verdict, HfError *err);
+
+/* Give a live lease to another holder, with a new token, which is in *row.
+** kind: of the event, "stolen" or "transferred". */
+int lease_decide_give(HfLease *lease, sqlite3_int64 token, const char *kind,
+                      sqlite3_value *holder, sqlite3_value *why,
+                      sqlite3_int64 now, LeaseVerdict *verdict, Lease *row,
+                      HfError *err);
+
+/* The row of a resource, or of a token. */
+int lease_read_resource(HfLease *lease, sqlite3_value *resource, Lease *row,
+                        HfError *err);
+int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
+                     HfError *err);
+
+/* Enter an event in the history. */
+int lease_event(HfLease *lease, sqlite3_int64 at, const char *kind,
+                const Lease *row, sqlite3_int64 held_ms, sqlite3_value *detail,
+                HfError *err);
+
+/* Take a statement of the lease; a missing table is corruption. */
+int lease_take(HfLease *lease, const char *sql, HfStmt *out, HfError *err);
+
+/* ---- finding one by name (lease_table.c) --------------------------------- */
+
+typedef struct LeasePin {
+  HfLease *lease;
+  sqlite3_stmt *stmt; /* holds the reference that keeps it connected */
+} LeasePin;
+
+int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
+              LeasePin *pin, HfError *err);
+void lease_unpin(LeasePin *pin);
+
+/* ---- registration -------------------------------------------------------- */
+
+int lease_table_register(HfConn *conn);
+int lease_functions_register(HfConn *conn);
+int lease_guard_register(HfConn *conn);
+
+#endif

@@ -1,0 +1,404 @@
+/*
+** The doors of the lease module: functions that return a verdict where the
+** virtual table raises an error.
+**
+**   lease_acquire(l, resource, holder [, ttl_ms [, wait_ms [, now]]])
+**   lease_renew(l, resource, token [, ttl_ms [, now]])
+**   lease_release(l, resource, token [, now])
+**   lease_release_all(l, holder [, now])
+**   lease_holds(l, resource, token [, now])
+**   lease_steal(l, resource, expected_token, actor, why [, now])
+**   lease_transfer(l, resource, token, new_holder [, now])
+**
+** now: INTEGER, milliseconds since 1970, for tables of clock='caller' only.
+*/
+#include <string.h>
+
+#include "lease/lease.h"
+
+/* An argument, or NULL when it is left out. */
+static sqlite3_value *functions_argument(int argc, sqlite3_value **argv,
+                                         int i) {
+  return i < argc ? argv[i] : NULL;
+}
+
+/* What most of the doors need: the lease table, a transaction, the time. */
+typedef struct Door {
+  const char *name;
+  LeasePin pin;
+  HfTxn txn;
+  int begun;
+  sqlite3_int64 now;
+  HfError err;
+} Door;
+
+static int door_open(Door *door, HfConn *conn, const char *name,
+                     sqlite3_value *table, sqlite3_value *now) {
+  memset(door, 0, sizeof(*door));
+  door->name = name;
+  if (lease_pin(conn, name, table, &door->pin, &door->err) == SQLITE_OK &&
+      hf_txn_begin(conn->db, door->pin.lease->schema, name, &door->txn,
+                   &door->err) == SQLITE_OK) {
+    door->begun = 1;
+    lease_now(door->pin.lease, now, &door->now, &door->err);
+  }
+  return door->err.rc;
+}
+
+/* End the transaction; returns 0 with the error raised if there is one. */
+static int door_close(Door *door, sqlite3_context *context) {
+  if (door->begun) {
+    hf_txn_end(sqlite3_context_db_handle(context), door->txn, &door->err);
+  }
+  lease_unpin(&door->pin);
+  if (door->err.rc == SQLITE_OK) return 1;
+  hf_error_to_result(&door->err, context);
+  return 0;
+}
+
+/* The row of a token, if that is of this resource; row->there is 0 otherwise. */
+static int door_read(Door *door, sqlite3_value *resource, sqlite3_value *token,
+                     Lease *row) {
+  HfLease *lease = door->pin.lease;
+  size_t size;
+  const char *text;
+  memset(row, 0, sizeof(*row));
+  if (sqlite3_value_type(token) != SQLITE_INTEGER) {
+    return hf_fail(&door->err, SQLITE_ERROR, "%s: the token must be an INTEGER",
+                   door->name);
+  }
+  if (lease_check_name(lease, "resource", resource, &door->err) != SQLITE_OK ||
+      lease_read_token(lease, sqlite3_value_int64(token), row, &door->err) !=
+          SQLITE_OK) {
+    return door->err.rc;
+  }
+  text = hf_value_text(resource, &size);
+  if (text == NULL) return hf_fail(&door->err, SQLITE_NOMEM, NULL);
+  if (row->there && (strlen(row->resource) != size ||
+                     memcmp(row->resource, text, size) != 0)) {
+    lease_clear(row);
+  }
+  return SQLITE_OK;
+}
+
+/* ---- lease_acquire ------------------------------------------------------- */
+
+/* One attempt.  *token: 0 when it is refused; *left: then how long at most it
+** need be, ms.  told: that it was contended has been recorded. */
+static int acquire_once(sqlite3_context *context, int argc,
+                        sqlite3_value **argv, int record, sqlite3_int64 *token,
+                        sqlite3_int64 *left) {
+  LeaseRequest request = {argv[1], argv[2], NULL, 0, 0};
+  LeaseVerdict verdict = LEASE_LOST;
+  Lease row;
+  Door door;
+  *token = 0;
+  memset(&row, 0, sizeof(row));
+  if (door_open(&door, sqlite3_user_data(context), "lease_acquire", argv[0],
+                functions_argument(argc, argv, 5)) == SQLITE_OK) {
+    HfLease *lease = door.pin.lease;
+    request.now = door.now;
+    if (lease_check_name(lease, "resource", argv[1], &door.err) == SQLITE_OK &&
+        lease_check_name(lease, "holder", argv[2], &door.err) == SQLITE_OK &&
+        lease_check_ttl(lease, functions_argument(argc, argv, 3), &request.ttl,
+                        &door.err) == SQLITE_OK &&
+        lease_decide_acquire(lease, &request, &verdict, &row, &door.err) ==
+            SQLITE_OK) {
+      if (verdict == LEASE_GRANTED) *token = row.token;
+      *left = row.expires_at - door.now;
+      if (verdict == LEASE_DELAYED) *left += lease->options.lock_delay_ms;
+      if (verdict != LEASE_GRANTED && record) {
+        /* Who wanted it, and in detail who has it. */
+        sqlite3_free(row.holder);
+        row.holder = hf_format(&door.err, "%s", sqlite3_value_text(argv[2]));
+        lease_event(lease, door.now, "contended", &row, -1, NULL, &door.err);
+      }
+    }
+  }
+  lease_clear(&row);
+  return door_close(&door, context);
+}
+
+/*
+** lease_acquire(l, resource, holder [, ttl_ms [, wait_ms [, now]]])
+**
+** Returns the fencing token, INTEGER; NULL when another holder has the resource,
+** or this one may not renew it again.  wait_ms: how long to try again, INTEGER,
+** outside a transaction only.  Errors: bad arguments; inside a statement that
+** writes; SQLITE_BUSY as it is; SQLITE_INTERRUPT.
+*/
+static void functions_acquire(sqlite3_context *context, int argc,
+                              sqlite3_value **argv) {
+  sqlite3 *db = sqlite3_context_db_handle(context);
+  sqlite3_int64 token, left = 0, wait = 0, pause = 1;
+  uint32_t random;
+  if (argc > 4 && sqlite3_value_type(argv[4]) != SQLITE_NULL) {
+    wait = sqlite3_value_int64(argv[4]);
+    if (sqlite3_value_type(argv[4]) != SQLITE_INTEGER || wait < 0 ||
+        wait > LEASE_TTL_MAX) {
+      sqlite3_result_error(context,
+                           "lease_acquire: wait_ms must be an INTEGER of "
+                           "milliseconds, 0 or more",
+                           -1);
+      return;
+    }
+    if (wait > 0 && !sqlite3_get_autocommit(db)) {
+      sqlite3_result_error(context,
+                           "lease_acquire: it waits only outside a "
+                           "transaction, for nobody could release the lease "
+                           "meanwhile",
+                           -1);
+      return;
+    }
+  }
+  for (;;) {
+    int slept;
+    if (!acquire_once(context, argc, argv, wait <= 0, &token, &left)) return;
+    if (token != 0) {
+      sqlite3_result_int64(context, token);
+      return;
+    }
+    if (wait <= 0) return;
+    /* Longer and longer, up to a tenth of a second, and never all at once. */
+    sqlite3_randomness(sizeof(random), &random);
+    slept = 1 + (int)(random % (uint32_t)pause);
+    if (slept > wait) slept = (int)wait;
+    if (left > 0 && slept > left) slept = (int)left;
+    sqlite3_sleep(slept);
+    wait -= slept;
+    if (pause < 100) pause *= 2;
+  }
+}
+
+/* ---- the others ---------------------------------------------------------- */
+
+/*
+** lease_renew(l, resource, token [, ttl_ms [, now]])
+**
+** Returns the new expires_at, INTEGER; NULL when the token does not hold the
+** resource any more, or may not be renewed again.
+*/
+static void functions_renew(sqlite3_context *context, int argc,
+                            sqlite3_value **argv) {
+  LeaseVerdict verdict = LEASE_LOST;
+  sqlite3_int64 ttl, expires_at = 0;
+  Lease row;
+  Door door;
+  memset(&row, 0, sizeof(row));
+  if (door_open(&door, sqlite3_user_data(context), "lease_renew", argv[0],
+                functions_argument(argc, argv, 4)) == SQLITE_OK &&
+      lease_check_ttl(door.pin.lease, functions_argument(argc, argv, 3), &ttl,
+                      &door.err) == SQLITE_OK &&
+      door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
+    lease_decide_renew(door.pin.lease, row.token, ttl, door.now, NULL, &verdict,
+                       &expires_at, &door.err);
+  }
+  lease_clear(&row);
+  if (door_close(&door, context) && verdict == LEASE_GRANTED) {
+    sqlite3_result_int64(context, expires_at);
+  }
+}
+
+/*
+** lease_release(l, resource, token [, now])
+**
+** Returns 1, or 0 when the token does not hold the resource any more.
+*/
+static void functions_release(sqlite3_context *context, int argc,
+                              sqlite3_value **argv) {
+  LeaseVerdict verdict = LEASE_LOST;
+  Lease row;
+  Door door;
+  memset(&row, 0, sizeof(row));
+  if (door_open(&door, sqlite3_user_data(context), "lease_release", argv[0],
+                functions_argument(argc, argv, 3)) == SQLITE_OK &&
+      door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
+    lease_decide_release(door.pin.lease, row.token, door.now, &verdict,
+                         &door.err);
+  }
+  lease_clear(&row);
+  if (door_close(&door, context)) {
+    sqlite3_result_int(context, verdict == LEASE_GRANTED);
+  }
+}
+
+/* Release one live lease of this holder; *more is 0 when there was none. */
+static int release_next(Door *door, sqlite3_value *holder, int *more) {
+  HfLease *lease = door->pin.lease;
+  LeaseVerdict verdict;
+  sqlite3_int64 token = 0;
+  sqlite3_stmt *stmt;
+  *more = 0;
+  if (hf_prepare(lease->db, &stmt, &door->err,
+                 "SELECT token FROM \"%w\".\"%w_held\""
+                 " WHERE holder = ?1 AND expires_at > ?2 LIMIT 1",
+                 lease->schema, lease->name) != SQLITE_OK) {
+    return door->err.rc;
+  }
+  sqlite3_bind_value(stmt, 1, holder);
+  sqlite3_bind_int64(stmt, 2, door->now);
+  switch (sqlite3_step(stmt)) {
+    case SQLITE_ROW:
+      *more = 1;
+      token = sqlite3_column_int64(stmt, 0);
+      break;
+    case SQLITE_DONE:
+      break;
+    default:
+      hf_fail_db(&door->err, lease->db);
+  }
+  sqlite3_finalize(stmt);
+  if (*more) {
+    lease_decide_release(lease, token, door->now, &verdict, &door->err);
+  }
+  return door->err.rc;
+}
+
+/*
+** lease_release_all(l, holder [, now])
+**
+** Releases every lease of a holder.  Returns how many, INTEGER.
+*/
+static void functions_release_all(sqlite3_context *context, int argc,
+                                  sqlite3_value **argv) {
+  sqlite3_int64 count = 0;
+  int more = 1;
+  Door door;
+  if (door_open(&door, sqlite3_user_data(context), "lease_release_all", argv[0],
+                functions_argument(argc, argv, 2)) == SQLITE_OK &&
+      lease_check_name(door.pin.lease, "holder", argv[1], &door.err) ==
+          SQLITE_OK) {
+    while (release_next(&door, argv[1], &more) == SQLITE_OK && more) count++;
+  }
+  if (door_close(&door, context)) sqlite3_result_int64(context, count);
+}
+
+/*
+** lease_holds(l, resource, token [, now])
+**
+** Returns 1 if the token holds the resource now, else 0.  Reads only; works in
+** triggers and WHERE clauses, in the caller's transaction.
+*/
+static void functions_holds(sqlite3_context *context, int argc,
+                            sqlite3_value **argv) {
+  int holds = 0;
+  Lease row;
+  Door door;
+  memset(&row, 0, sizeof(row));
+  memset(&door, 0, sizeof(door));
+  door.name = "lease_holds";
+  if (sqlite3_value_type(argv[1]) == SQLITE_NULL ||
+      sqlite3_value_type(argv[2]) == SQLITE_NULL) {
+    sqlite3_result_int(context, 0);
+    return;
+  }
+  if (lease_pin(sqlite3_user_data(context), door.name, argv[0], &door.pin,
+                &door.err) == SQLITE_OK &&
+      lease_now(door.pin.lease, functions_argument(argc, argv, 3), &door.now,
+                &door.err) == SQLITE_OK &&
+      door_read(&door, argv[1], argv[2], &row) == SQLITE_OK) {
+    holds = row.there && door.now < row.expires_at;
+  }
+  lease_clear(&row);
+  if (door_close(&door, context)) sqlite3_result_int(context, holds);
+}
+
+/* Hand a live lease over.  why: NULL, or the reason. */
+static void functions_give(sqlite3_context *context, int argc,
+                           sqlite3_value **argv, const char *function,
+                           const char *kind, sqlite3_value *why, int now_at) {
+  LeaseVerdict verdict = LEASE_LOST;
+  sqlite3_int64 token = 0;
+  Lease row, given;
+  Door door;
+  memset(&row, 0, sizeof(row));
+  memset(&given, 0, sizeof(given));
+  if (door_open(&door, sqlite3_user_data(context), function, argv[0],
+                functions_argument(argc, argv, now_at)) == SQLITE_OK &&
+      lease_check_name(door.pin.lease, "holder", argv[3], &door.err) ==
+          SQLITE_OK &&
+      (why == NULL || lease_check_name(door.pin.lease, "reason", why,
+                                       &door.err) == SQLITE_OK) &&
+      door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
+    lease_decide_give(door.pin.lease, row.token, kind, argv[3], why, door.now,
+                      &verdict, &given, &door.err);
+    token = given.token;
+  }
+  lease_clear(&row);
+  lease_clear(&given);
+  if (door_close(&door, context) && verdict == LEASE_GRANTED) {
+    sqlite3_result_int64(context, token);
+  }
+}
+
+/*
+** lease_steal(l, resource, expected_token, actor, why [, now])
+**
+** Takes a live lease from its holder, for what time it has left: the actor holds
+** it then.  Returns the new token; NULL when the expected one does not hold it.
+** Recorded, with the reason.
+*/
+static void functions_steal(sqlite3_context *context, int argc,
+                            sqlite3_value **argv) {
+  functions_give(context, argc, argv, "lease_steal", "stolen", argv[4], 5);
+}
+
+/*
+** lease_transfer(l, resource, token, new_holder [, now])
+**
+** Gives a live lease to another holder, for what time it has left.  Returns the
+** new token; NULL when the token does not hold it.  Recorded.
+*/
+static void functions_transfer(sqlite3_context *context, int argc,
+                               sqlite3_value **argv) {
+  functions_give(context, argc, argv, "lease_transfer", "transferred", NULL, 4);
+}
+
+/*
+** lease_deciding(id, token, time)
+**
+** For the triggers of the lease module's tables, not for users: 1 if the module
+** is writing a row of this token and time on this connection right now.
+*/
+static void functions_deciding(sqlite3_context *context, int argc,
+                               sqlite3_value **argv) {
+  const HfConn *conn = sqlite3_user_data(context);
+  const HfDeciding *d = conn->deciding;
+  (void)argc;
+  sqlite3_result_int(context, d != NULL &&
+                                  d->id == sqlite3_value_int64(argv[0]) &&
+                                  d->token == sqlite3_value_int64(argv[1]) &&
+                                  d->time == sqlite3_value_int64(argv[2]));
+}
+
+int lease_functions_register(HfConn *conn) {
+  static const HfFunction functions[] = {
+      {"lease_acquire", 3, HF_CHANGES, functions_acquire},
+      {"lease_acquire", 4, HF_CHANGES, functions_acquire},
+      {"lease_acquire", 5, HF_CHANGES, functions_acquire},
+      {"lease_acquire", 6, HF_CHANGES, functions_acquire},
+      {"lease_renew", 3, HF_CHANGES, functions_renew},
+      {"lease_renew", 4, HF_CHANGES, functions_renew},
+      {"lease_renew", 5, HF_CHANGES, functions_renew},
+      {"lease_release", 3, HF_CHANGES, functions_release},
+      {"lease_release", 4, HF_CHANGES, functions_release},
+      {"lease_release_all", 2, HF_CHANGES, functions_release_all},
+      {"lease_release_all", 3, HF_CHANGES, functions_release_all},
+      {"lease_holds", 3, HF_LOOKUP, functions_holds},
+      {"lease_holds", 4, HF_LOOKUP, functions_holds},
+      {"lease_steal", 5, HF_CHANGES, functions_steal},
+      {"lease_steal", 6, HF_CHANGES, functions_steal},
+      {"lease_transfer", 4, HF_CHANGES, functions_transfer},
+      {"lease_transfer", 5, HF_CHANGES, functions_transfer},
+      {"lease_deciding", 3, HF_LOOKUP, functions_deciding},
+  };
+  return hf_register_functions(conn, functions,
+                               sizeof(functions) / sizeof(*functions));
+}
+
+int hf_lease_register(HfConn *conn) {
+  int rc = lease_table_register(conn);
+  if (rc == SQLITE_OK) rc = lease_functions_register(conn);
+  if (rc == SQLITE_OK) rc = lease_guard_register(conn);
+  return rc;
+}

@@ -1,0 +1,135 @@
+/*
+** The tables and triggers behind a lease table.
+**
+**   <name>_held    a row a resource that is leased, or was until it expired
+**   <name>_event   the history
+**
+** Like a ledger's entry table, <name>_held is an ordinary table, on which users
+** put policy triggers; its own triggers refuse every write that the module is
+** not deciding right now.  They need the extension, so without it nobody
+** writes.  The history is anybody's to read and to prune: nothing is decided
+** by it.
+*/
+#include <string.h>
+
+#include "core/siphash.h"
+#include "lease/lease.h"
+
+#define OBJECTS_HELD \
+  "\"%w_held\"(\n" \
+  "  token INTEGER PRIMARY KEY,\n" \
+  "  resource TEXT NOT NULL UNIQUE,\n" \
+  "  holder TEXT NOT NULL,\n" \
+  "  acquired_at INTEGER NOT NULL,\n" \
+  "  expires_at INTEGER NOT NULL,\n" \
+  "  renewals INTEGER NOT NULL,\n" \
+  "  ttl_ms INTEGER NOT NULL,\n" \
+  "  detail TEXT\n" \
+  ") STRICT"
+
+#define OBJECTS_EVENT \
+  "\"%w_event\"(\n" \
+  "  at INTEGER NOT NULL,\n" \
+  "  kind TEXT NOT NULL,\n" \
+  "  resource TEXT NOT NULL,\n" \
+  "  holder TEXT NOT NULL,\n" \
+  "  token INTEGER,\n" \
+  "  held_ms INTEGER,\n" \
+  "  detail TEXT\n" \
+  ") STRICT"
+
+static const char *const objects_verb[] = {"INSERT", "UPDATE", "DELETE"};
+static const char *const objects_suffix[] = {"insert", "update", "delete"};
+
+/* A trigger of the held table, from its name on. */
+static char *objects_trigger(const char *name, sqlite3_int64 id, int which,
+                             HfError *err) {
+  const char *row = which == 2 ? "OLD" : "NEW";
+  return hf_format(err,
+                   "\"%w_held_%s\" BEFORE %s ON \"%w_held\"\n"
+                   "WHEN lease_deciding(%lld, %s.token, %s.expires_at) IS NOT "
+                   "1\n"
+                   "BEGIN\n"
+                   "  SELECT RAISE(ABORT, 'lease %q: leases are granted, "
+                   "renewed and released through %q');\n"
+                   "END",
+                   name, objects_suffix[which], objects_verb[which], name, id,
+                   row, row, name, name);
+}
+
+static int objects_create_triggers(HfLease *lease, const char *name,
+                                   HfError *err) {
+  int i;
+  for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
+    char *sql = objects_trigger(name, lease->id, i, err);
+    char *trigger = hf_format(err, "%s_held_%s", name, objects_suffix[i]);
+    char *table = hf_format(err, "%s_held", name);
+    hf_exec(lease->db, err, "CREATE TRIGGER \"%w\".%s", lease->schema, sql);
+    hf_guard_record(lease->conn, lease->schema, trigger, table, "lease", err);
+    sqlite3_free(sql);
+    sqlite3_free(trigger);
+    sqlite3_free(table);
+  }
+  return err->rc;
+}
+
+int lease_objects_create(HfLease *lease, HfError *err) {
+  hf_install_into(lease->conn, lease->schema, "lease", err);
+  hf_exec(lease->db, err,
+          "INSERT INTO \"%w\".lease_high_water(id, token, now)"
+          " SELECT 1, 0, 0 WHERE NOT EXISTS"
+          " (SELECT 1 FROM \"%w\".lease_high_water)",
+          lease->schema, lease->schema);
+  hf_exec(lease->db, err, "CREATE TABLE \"%w\"." OBJECTS_HELD, lease->schema,
+          lease->name);
+  hf_exec(lease->db, err, "CREATE TABLE \"%w\"." OBJECTS_EVENT, lease->schema,
+          lease->name);
+  return objects_create_triggers(lease, lease->name, err);
+}
+
+int lease_objects_drop(HfLease *lease, HfError *err) {
+  char *held = hf_format(err, "%s_held", lease->name);
+  hf_exec(lease->db, err, "DROP TABLE IF EXISTS \"%w\".\"%w_held\"",
+          lease->schema, lease->name);
+  hf_exec(lease->db, err, "DROP TABLE IF EXISTS \"%w\".\"%w_event\"",
+          lease->schema, lease->name);
+  if (held != NULL) {
+    hf_guard_forget(lease->conn, lease->schema, held, NULL, err);
+  }
+  sqlite3_free(held);
+  return err->rc;
+}
+
+int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
+  int i;
+  for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
+    char *trigger =
+        hf_format(err, "%s_held_%s", lease->name, objects_suffix[i]);
+    hf_exec(lease->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"",
+            lease->schema, trigger);
+    hf_guard_forget(lease->conn, lease->schema, NULL, trigger, err);
+    sqlite3_free(trigger);
+  }
+  hf_exec(lease->db, err,
+          "ALTER TABLE \"%w\".\"%w_held\" RENAME TO \"%w_held\"", lease->schema,
+          lease->name, to);
+  hf_exec(lease->db, err,
+          "ALTER TABLE \"%w\".\"%w_event\" RENAME TO \"%w_event\"",
+          lease->schema, lease->name, to);
+  lease->id = lease_id(to);
+  return objects_create_triggers(lease, to, err);
+}
+
+/* The number by which a lease table and its triggers know each other: from its
+** name, so that equal statements give equal files. */
+sqlite3_int64 lease_id(const char *name) {
+  static const uint64_t key[2] = {0x686f6c6466617374, 0x6c65617365};
+  unsigned char lower[256];
+  size_t i, n = strlen(name);
+  if (n > sizeof(lower)) n = sizeof(lower);
+  for (i = 0; i < n; i++) {
+    lower[i] = (unsigned char)name[i];
+    if (lower[i] >= 'A' && lower[i] <= 'Z') lower[i] |= 0x20;
+  }
+  return (sqlite3_int64)(hf_siphash(key, lower, n) >> 2) + 1;
+}

@@ -1,0 +1,479 @@
+/*
+** The virtual table of the lease module: the leases that are held now.
+**
+** INSERT acquires, UPDATE of ttl_ms or detail renews, DELETE releases.  What is
+** refused is an error; the doors in lease_functions.c return a verdict.
+*/
+#include <assert.h>
+#include <string.h>
+
+#include "lease/lease.h"
+
+/* ---- life of a connected table ------------------------------------------- */
+
+static void table_free(HfLease *lease) {
+  HfLease **link;
+  if (lease->conn != NULL) {
+    for (link = &lease->conn->leases; *link != NULL; link = &(*link)->next) {
+      if (*link == lease) {
+        *link = lease->next;
+        break;
+      }
+    }
+    hf_conn_unref(lease->conn);
+  }
+  hf_stmts_clear(&lease->stmts);
+  sqlite3_free(lease->schema);
+  sqlite3_free(lease->name);
+  sqlite3_free(lease->sql_resource);
+  sqlite3_free(lease->sql_token);
+  sqlite3_free(lease->sql_live);
+  sqlite3_free(lease->sql_insert);
+  sqlite3_free(lease->sql_grant);
+  sqlite3_free(lease->sql_renew);
+  sqlite3_free(lease->sql_delete);
+  sqlite3_free(lease->sql_event);
+  sqlite3_free(lease->sql_mark);
+  sqlite3_free(lease->sql_raise);
+  sqlite3_free(lease);
+}
+
+/* The object from the arguments alone; connecting runs no SQL. */
+static int table_make(HfConn *conn, int argc, const char *const *argv,
+                      HfLease **out, HfError *err) {
+  HfLease *lease = sqlite3_malloc64(sizeof(*lease));
+  *out = NULL;
+  if (lease == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
+  memset(lease, 0, sizeof(*lease));
+  lease->db = conn->db;
+  lease->conn = hf_conn_ref(conn);
+  lease->given = INT64_MIN;
+  lease->schema = hf_format(err, "%s", argv[1]);
+  lease->name = hf_format(err, "%s", argv[2]);
+  if (err->rc == SQLITE_OK) {
+    lease->id = lease_id(argv[2]);
+    lease->vfs = hf_clock_vfs(lease->db, lease->schema);
+    lease_options_parse(&lease->options, argv[2], argc - 3, argv + 3, err);
+  }
+  lease->sql_live = hf_format(
+      err,
+      "SELECT token, resource, holder, acquired_at, expires_at, renewals,"
+      " detail, ttl_ms FROM \"%w\".\"%w_held\" WHERE expires_at > ?1",
+      lease->schema, lease->name);
+  if (lease_prepare(lease, err) != SQLITE_OK) {
+    table_free(lease);
+    return err->rc;
+  }
+  *out = lease;
+  return SQLITE_OK;
+}
+
+static int table_init(sqlite3 *db, void *aux, int argc, const char *const *argv,
+                      sqlite3_vtab **out, char **message, int create) {
+  HfError err = {SQLITE_OK, NULL};
+  HfLease *lease = NULL;
+  if (table_make(aux, argc, argv, &lease, &err) == SQLITE_OK && lease != NULL &&
+      (sqlite3_declare_vtab(
+           db, "CREATE TABLE x(resource TEXT, holder TEXT, token INTEGER, "
+               "acquired_at INTEGER, expires_at INTEGER, renewals INTEGER, "
+               "detail TEXT, ttl_ms INTEGER HIDDEN, now INTEGER HIDDEN)") !=
+           SQLITE_OK ||
+       sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS) != SQLITE_OK ||
+       sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1) !=
+           SQLITE_OK)) {
+    hf_fail_db(&err, db);
+  }
+  if (err.rc == SQLITE_OK && lease != NULL && create) {
+    lease_objects_create(lease, &err);
+  }
+  if (err.rc == SQLITE_OK && lease != NULL) {
+    lease->next = lease->conn->leases;
+    lease->conn->leases = lease;
+    *out = &lease->base;
+    return SQLITE_OK;
+  }
+  if (lease != NULL) table_free(lease);
+  *message = err.message;
+  return err.rc;
+}
+
+static int table_create(sqlite3 *db, void *aux, int argc,
+                        const char *const *argv, sqlite3_vtab **out,
+                        char **message) {
+  return table_init(db, aux, argc, argv, out, message, 1);
+}
+
+static int table_connect(sqlite3 *db, void *aux, int argc,
+                         const char *const *argv, sqlite3_vtab **out,
+                         char **message) {
+  return table_init(db, aux, argc, argv, out, message, 0);
+}
+
+static int table_disconnect(sqlite3_vtab *vtab) {
+  table_free((HfLease *)vtab);
+  return SQLITE_OK;
+}
+
+static int table_destroy(sqlite3_vtab *vtab) {
+  HfLease *lease = (HfLease *)vtab;
+  HfError err = {SQLITE_OK, NULL};
+  int rc;
+  hf_stmts_clear(&lease->stmts); /* they would lock the tables */
+  rc = lease_objects_drop(lease, &err);
+  hf_error_clear(&err);
+  if (rc == SQLITE_OK) table_free(lease);
+  return rc;
+}
+
+static int table_rename(sqlite3_vtab *vtab, const char *to) {
+  HfLease *lease = (HfLease *)vtab;
+  HfError err = {SQLITE_OK, NULL};
+  hf_stmts_clear(&lease->stmts);
+  lease_objects_rename(lease, to, &err);
+  return hf_error_to_vtab(&err, vtab);
+}
+
+/* ---- SELECT -------------------------------------------------------------- */
+
+typedef struct LeaseCursor {
+  sqlite3_vtab_cursor base; /* must be first */
+  HfStmt stmt;
+  char *sql; /* of the statement, which is looked for by it */
+  sqlite3_int64 now;
+  int eof;
+} LeaseCursor;
+
+/* Where a column stands in sql_live. */
+static const int table_place[LEASE_COLUMNS] = {1, 2, 0, 3, 4, 5, 6, 7, -1};
+
+/* idxNum: bit 0 a resource, bit 1 a token, bit 2 a time is given, in this
+** order. */
+static int table_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
+  int at[3] = {-1, -1, -1};
+  int i, argc = 0;
+  (void)vtab;
+  for (i = 0; i < info->nConstraint; i++) {
+    const struct sqlite3_index_constraint *term = &info->aConstraint[i];
+    const char *collation;
+    if (term->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
+    if (term->iColumn == LEASE_NOW) {
+      if (!term->usable) return SQLITE_CONSTRAINT;
+      at[2] = i;
+    }
+    if (!term->usable) continue;
+    collation = sqlite3_vtab_collation(info, i);
+    if (collation == NULL || sqlite3_stricmp(collation, "BINARY") != 0) {
+      continue;
+    }
+    if (term->iColumn == LEASE_RESOURCE) at[0] = i;
+    if (term->iColumn == LEASE_TOKEN || term->iColumn < 0) at[1] = i;
+  }
+  for (i = 0; i < 3; i++) {
+    if (at[i] < 0) continue;
+    info->aConstraintUsage[at[i]].argvIndex = ++argc;
+    info->aConstraintUsage[at[i]].omit = i == 2;
+    info->idxNum |= 1 << i;
+  }
+  info->estimatedRows = info->idxNum & 3 ? 1 : 1000;
+  info->estimatedCost = info->idxNum & 3 ? 10 : 2000;
+  if (info->idxNum & 3) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+  return SQLITE_OK;
+}
+
+static int table_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
+  LeaseCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
+  (void)vtab;
+  if (cursor == NULL) return SQLITE_NOMEM;
+  memset(cursor, 0, sizeof(*cursor));
+  *out = &cursor->base;
+  return SQLITE_OK;
+}
+
+static int table_close(sqlite3_vtab_cursor *base) {
+  LeaseCursor *cursor = (LeaseCursor *)base;
+  hf_stmt_give(&((HfLease *)base->pVtab)->stmts, &cursor->stmt);
+  sqlite3_free(cursor->sql);
+  sqlite3_free(cursor);
+  return SQLITE_OK;
+}
+
+static int table_advance(LeaseCursor *cursor, HfError *err) {
+  HfLease *lease = (HfLease *)cursor->base.pVtab;
+  int rc = sqlite3_step(cursor->stmt.p);
+  cursor->eof = rc != SQLITE_ROW;
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) hf_fail_db(err, lease->db);
+  return err->rc;
+}
+
+static int table_filter(sqlite3_vtab_cursor *base, int idx_num,
+                        const char *idx_str, int argc, sqlite3_value **argv) {
+  LeaseCursor *cursor = (LeaseCursor *)base;
+  HfLease *lease = (HfLease *)base->pVtab;
+  HfError err = {SQLITE_OK, NULL};
+  sqlite3_value *given = idx_num & 4 ? argv[argc - 1] : NULL;
+  int n = 0;
+  (void)idx_str;
+  hf_stmt_give(&lease->stmts, &cursor->stmt);
+  sqlite3_free(cursor->sql);
+  cursor->eof = 1;
+  cursor->sql = hf_format(&err, "%s%s%s", lease->sql_live,
+                          idx_num & 1 ? " AND resource = ?2" : "",
+                          idx_num & 2 ? " AND token = ?3" : "");
+  if (cursor->sql != NULL &&
+      lease_now(lease, given, &cursor->now, &err) == SQLITE_OK &&
+      lease_take(lease, cursor->sql, &cursor->stmt, &err) == SQLITE_OK) {
+    sqlite3_bind_int64(cursor->stmt.p, 1, cursor->now);
+    lease->given = given ? cursor->now : INT64_MIN;
+    if (idx_num & 1) sqlite3_bind_value(cursor->stmt.p, 2, argv[n++]);
+    if (idx_num & 2) sqlite3_bind_value(cursor->stmt.p, 3, argv[n++]);
+    table_advance(cursor, &err);
+  }
+  return hf_error_to_vtab(&err, base->pVtab);
+}
+
+static int table_next(sqlite3_vtab_cursor *base) {
+  HfError err = {SQLITE_OK, NULL};
+  table_advance((LeaseCursor *)base, &err);
+  return hf_error_to_vtab(&err, base->pVtab);
+}
+
+static int table_eof(sqlite3_vtab_cursor *base) {
+  return ((LeaseCursor *)base)->eof;
+}
+
+static int table_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
+                        int column) {
+  const LeaseCursor *cursor = (const LeaseCursor *)base;
+  if (sqlite3_vtab_nochange(context)) return SQLITE_OK;
+  if (column == LEASE_NOW) {
+    sqlite3_result_int64(context, cursor->now);
+  } else {
+    sqlite3_result_value(
+        context, sqlite3_column_value(cursor->stmt.p, table_place[column]));
+  }
+  return SQLITE_OK;
+}
+
+static int table_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
+  *rowid = sqlite3_column_int64(((LeaseCursor *)base)->stmt.p, 0);
+  return SQLITE_OK;
+}
+
+/* ---- INSERT, UPDATE, DELETE ---------------------------------------------- */
+
+/* Under OR IGNORE a constraint would be passed over in silence. */
+static int table_refusal(const HfLease *lease) {
+  return sqlite3_vtab_on_conflict(lease->db) == SQLITE_IGNORE
+             ? SQLITE_ERROR
+             : SQLITE_CONSTRAINT_VTAB;
+}
+
+static int table_refuse(HfLease *lease, LeaseVerdict verdict, const Lease *row,
+                        sqlite3_int64 now, HfError *err) {
+  int rc = table_refusal(lease);
+  switch (verdict) {
+    case LEASE_HELD:
+      return hf_fail(err, rc,
+                     "lease %s: %s is held by %s with token %lld for another "
+                     "%lld ms",
+                     lease->name, row->resource, row->holder, row->token,
+                     row->expires_at - now);
+    case LEASE_EXHAUSTED:
+      return hf_fail(err, rc,
+                     "lease %s: %s has been renewed %lld times, which is its "
+                     "max_renewals; token %lld expires in %lld ms",
+                     lease->name, row->resource, row->renewals, row->token,
+                     row->expires_at - now);
+    default:
+      return hf_fail(err, rc,
+                     "lease %s: %s expired with token %lld; only its former "
+                     "holder %s may acquire it for another %lld ms",
+                     lease->name, row->resource, row->token, row->holder,
+                     row->expires_at + lease->options.lock_delay_ms - now);
+  }
+}
+
+static int table_insert(HfLease *lease, sqlite3_value **value,
+                        sqlite3_int64 *rowid, HfError *err) {
+  LeaseRequest request = {value[LEASE_RESOURCE], value[LEASE_HOLDER],
+                          value[LEASE_DETAIL], 0, 0};
+  LeaseVerdict verdict;
+  Lease row;
+  int i;
+  for (i = LEASE_TOKEN; i <= LEASE_RENEWALS; i++) {
+    if (sqlite3_value_type(value[i]) == SQLITE_NULL) continue;
+    return hf_fail(err, table_refusal(lease),
+                   "lease %s: token, acquired_at, expires_at and renewals are "
+                   "decided here; give resource, holder, ttl_ms and detail",
+                   lease->name);
+  }
+  memset(&row, 0, sizeof(row));
+  if (lease_check_name(lease, "resource", request.resource, err) != SQLITE_OK ||
+      lease_check_name(lease, "holder", request.holder, err) != SQLITE_OK ||
+      lease_check_ttl(lease, value[LEASE_TTL], &request.ttl, err) !=
+          SQLITE_OK ||
+      lease_now(lease, value[LEASE_NOW], &request.now, err) != SQLITE_OK) {
+    return err->rc;
+  }
+  if (lease_decide_acquire(lease, &request, &verdict, &row, err) == SQLITE_OK) {
+    if (verdict == LEASE_GRANTED) {
+      *rowid = row.token;
+    } else {
+      table_refuse(lease, verdict, &row, request.now, err);
+    }
+  }
+  lease_clear(&row);
+  return err->rc;
+}
+
+/* UPDATE l SET ttl_ms = ..., detail = ... renews. */
+static int table_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
+  sqlite3_int64 token = sqlite3_value_int64(argv[0]), now, ttl, expires_at;
+  sqlite3_value **value = argv + 2, *detail = NULL;
+  LeaseVerdict verdict;
+  Lease row;
+  int i;
+  for (i = LEASE_RESOURCE; i <= LEASE_RENEWALS; i++) {
+    int moved = i == LEASE_TOKEN && sqlite3_value_int64(argv[1]) != token;
+    if (sqlite3_value_nochange(value[i]) && !moved) continue;
+    if (i != LEASE_DETAIL) {
+      return hf_fail(err, table_refusal(lease),
+                     "lease %s: an UPDATE sets ttl_ms, detail or both, and so "
+                     "renews",
+                     lease->name);
+    }
+  }
+  if (!sqlite3_value_nochange(value[LEASE_DETAIL])) {
+    detail = value[LEASE_DETAIL];
+  }
+  if (sqlite3_value_nochange(value[LEASE_NOW])) {
+    lease_now_again(lease, &now, err);
+  } else {
+    lease_now(lease, value[LEASE_NOW], &now, err);
+  }
+  if (lease_check_ttl(
+          lease,
+          sqlite3_value_nochange(value[LEASE_TTL]) ? NULL : value[LEASE_TTL],
+          &ttl, err) != SQLITE_OK ||
+      lease_decide_renew(lease, token, ttl, now, detail, &verdict, &expires_at,
+                         err) != SQLITE_OK ||
+      verdict == LEASE_GRANTED) {
+    return err->rc;
+  }
+  if (verdict == LEASE_LOST) {
+    return hf_fail(err, table_refusal(lease),
+                   "lease %s: token %lld has just expired", lease->name, token);
+  }
+  if (lease_read_token(lease, token, &row, err) == SQLITE_OK) {
+    table_refuse(lease, verdict, &row, now, err);
+  }
+  lease_clear(&row);
+  return err->rc;
+}
+
+static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
+                        sqlite3_int64 *rowid) {
+  HfLease *lease = (HfLease *)vtab;
+  HfError err = {SQLITE_OK, NULL};
+  LeaseVerdict verdict;
+  sqlite3_int64 now;
+  if (argc == 1) {
+    if (lease_now_again(lease, &now, &err) == SQLITE_OK &&
+        lease_decide_release(lease, sqlite3_value_int64(argv[0]), now, &verdict,
+                             &err) == SQLITE_OK &&
+        verdict == LEASE_LOST) {
+      hf_fail(&err, table_refusal(lease),
+              "lease %s: token %lld has just expired", lease->name,
+              sqlite3_value_int64(argv[0]));
+    }
+  } else if (sqlite3_value_type(argv[0]) == SQLITE_NULL) {
+    if (sqlite3_value_type(argv[1]) != SQLITE_NULL) {
+      argv[2 + LEASE_TOKEN] = argv[1]; /* refused there */
+    }
+    table_insert(lease, argv + 2, rowid, &err);
+  } else {
+    table_renew(lease, argv, &err);
+  }
+  return hf_error_to_vtab(&err, vtab);
+}
+
+/* Statements that use a virtual table must not outlive the transaction. */
+
+static int table_begin(sqlite3_vtab *vtab) {
+  hf_stmts_begin_transaction(&((HfLease *)vtab)->stmts);
+  return SQLITE_OK;
+}
+
+static int table_end(sqlite3_vtab *vtab) {
+  hf_stmts_end_transaction(&((HfLease *)vtab)->stmts);
+  return SQLITE_OK;
+}
+
+/* ---- finding one by name ------------------------------------------------- */
+
+int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
+              LeasePin *pin, HfError *err) {
+  const char *text = (const char *)sqlite3_value_text(value);
+  HfLease *lease;
+  HfName name;
+  memset(pin, 0, sizeof(*pin));
+  if (text == NULL || sqlite3_value_type(value) != SQLITE_TEXT) {
+    return hf_fail(err, SQLITE_ERROR,
+                   "%s: the name of the lease table is "
+                   "missing",
+                   function);
+  }
+  if (hf_name_split(conn->db, text, &name, err) != SQLITE_OK) return err->rc;
+  /* Preparing connects the table, and the statement keeps it connected. */
+  if (hf_prepare(conn->db, &pin->stmt, err, "SELECT 1 FROM \"%w\".\"%w\"",
+                 name.schema, name.name) == SQLITE_OK) {
+    for (lease = conn->leases; lease != NULL; lease = lease->next) {
+      if (sqlite3_stricmp(lease->schema, name.schema) == 0 &&
+          sqlite3_stricmp(lease->name, name.name) == 0) {
+        pin->lease = lease;
+        break;
+      }
+    }
+  }
+  if (pin->lease == NULL &&
+      (err->rc == SQLITE_OK ||
+       (err->message && strncmp(err->message, "no such table", 13) == 0))) {
+    hf_error_clear(err);
+    hf_fail(err, SQLITE_ERROR, "no such lease table: %s.%s", name.schema,
+            name.name);
+  }
+  hf_name_clear(&name);
+  if (err->rc != SQLITE_OK) lease_unpin(pin);
+  return err->rc;
+}
+
+void lease_unpin(LeasePin *pin) {
+  sqlite3_finalize(pin->stmt);
+  memset(pin, 0, sizeof(*pin));
+}
+
+/* ---- registration -------------------------------------------------------- */
+
+int lease_table_register(HfConn *conn) {
+  static const sqlite3_module module = {
+      .iVersion = 2,
+      .xCreate = table_create,
+      .xConnect = table_connect,
+      .xBestIndex = table_best_index,
+      .xDisconnect = table_disconnect,
+      .xDestroy = table_destroy,
+      .xOpen = table_open,
+      .xClose = table_close,
+      .xFilter = table_filter,
+      .xNext = table_next,
+      .xEof = table_eof,
+      .xColumn = table_column,
+      .xRowid = table_rowid,
+      .xUpdate = table_update,
+      .xBegin = table_begin,
+      .xCommit = table_end,
+      .xRollback = table_end,
+      .xRename = table_rename,
+  };
+  return hf_register_module(conn, "lease", &module);
+}

@@ -1,0 +1,44 @@
+-- Leases: what every lease table of a database shares.
+--
+-- Ordinary SQL: the first CREATE VIRTUAL TABLE ... USING lease runs it, and so
+-- does holdfast_install(); or run it by hand with .read.  Running it again
+-- changes nothing.
+
+
+-- The highest fencing token that was ever granted in this database, and the
+-- latest time at which a lease was decided, in milliseconds since 1970.  Both
+-- only grow: no token is given twice, and a clock that is set back resurrects
+-- no lease.
+CREATE TABLE IF NOT EXISTS lease_high_water(
+  id    INTEGER PRIMARY KEY CHECK (id = 1),
+  token INTEGER NOT NULL,
+  now   INTEGER NOT NULL
+) STRICT;
+
+
+-- One row, which begins at zero.
+CREATE TRIGGER IF NOT EXISTS lease_high_water_insert
+BEFORE INSERT ON lease_high_water
+WHEN (NEW.token = 0 AND NEW.now = 0
+      AND NOT EXISTS (SELECT 1 FROM lease_high_water)) IS NOT 1
+BEGIN
+  SELECT RAISE(ABORT, 'lease_high_water: there is one row, of the lease module');
+END;
+
+
+-- It grows, by what the lease module is deciding right now.  Needs the
+-- extension, so without it nobody changes it.
+CREATE TRIGGER IF NOT EXISTS lease_high_water_update
+BEFORE UPDATE ON lease_high_water
+WHEN (NEW.id = OLD.id AND NEW.token >= OLD.token AND NEW.now >= OLD.now
+      AND lease_deciding(0, NEW.token, NEW.now)) IS NOT 1
+BEGIN
+  SELECT RAISE(ABORT, 'lease_high_water: tokens and time only grow, with leases');
+END;
+
+
+CREATE TRIGGER IF NOT EXISTS lease_high_water_delete
+BEFORE DELETE ON lease_high_water
+BEGIN
+  SELECT RAISE(ABORT, 'lease_high_water: tokens are never given twice');
+END;
