@@ -22,7 +22,7 @@ BEFORE INSERT ON lease_high_water
 WHEN (NEW.token = 0 AND NEW.now = 0
       AND NOT EXISTS (SELECT 1 FROM lease_high_water)) IS NOT 1
 BEGIN
-  SELECT RAISE(ABORT, 'lease_high_water: there is one row, of the lease module');
+  SELECT RAISE(ABORT, 'lease_high_water: there is one row');
 END;
 
 
@@ -33,7 +33,7 @@ BEFORE UPDATE ON lease_high_water
 WHEN (NEW.id = OLD.id AND NEW.token >= OLD.token AND NEW.now >= OLD.now
       AND lease_deciding(0, NEW.token, NEW.now)) IS NOT 1
 BEGIN
-  SELECT RAISE(ABORT, 'lease_high_water: tokens and time only grow, with leases');
+  SELECT RAISE(ABORT, 'lease_high_water: tokens and time only grow');
 END;
 
 

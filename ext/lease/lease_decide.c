@@ -1,9 +1,9 @@
 /*
 ** The decisions about leases.
 **
-** Whoever comes here holds the write lock of the database.  A decision reads the
-** row, compares one time with it, and writes with the row's token and expiry in
-** the WHERE clause, so that it changes what it has seen or nothing.
+** Whoever comes here holds the write lock of the database.  A decision reads
+** the row, compares one time with it, and writes with the row's token and
+** expiry in the WHERE clause, so that it changes what it has seen or nothing.
 */
 #include <string.h>
 

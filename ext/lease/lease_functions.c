@@ -56,7 +56,7 @@ static int door_close(Door *door, sqlite3_context *context) {
   return 0;
 }
 
-/* The row of a token, if that is of this resource; row->there is 0 otherwise. */
+/* The row of a token, if that is of this resource; else row->there is 0. */
 static int door_read(Door *door, sqlite3_value *resource, sqlite3_value *token,
                      Lease *row) {
   HfLease *lease = door->pin.lease;
@@ -122,8 +122,8 @@ static int acquire_once(sqlite3_context *context, int argc,
 /*
 ** lease_acquire(l, resource, holder [, ttl_ms [, wait_ms [, now]]])
 **
-** Returns the fencing token, INTEGER; NULL when another holder has the resource,
-** or this one may not renew it again.  wait_ms: how long to try again, INTEGER,
+** Returns the fencing token, INTEGER; NULL when another holder has the
+** resource, or this one may not renew it again.  wait_ms: how long to try again, INTEGER,
 ** outside a transaction only.  Errors: bad arguments; inside a statement that
 ** writes; SQLITE_BUSY as it is; SQLITE_INTERRUPT.
 */
@@ -334,8 +334,8 @@ static void functions_give(sqlite3_context *context, int argc,
 /*
 ** lease_steal(l, resource, expected_token, actor, why [, now])
 **
-** Takes a live lease from its holder, for what time it has left: the actor holds
-** it then.  Returns the new token; NULL when the expected one does not hold it.
+** Takes a live lease from its holder, for what time it has left: the actor
+** holds it then.  Returns the new token; NULL when the expected one does not hold it.
 ** Recorded, with the reason.
 */
 static void functions_steal(sqlite3_context *context, int argc,

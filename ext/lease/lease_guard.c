@@ -223,10 +223,10 @@ static int guard_check(const HfTable *table, const HfLease *lease,
 ** resource, token: TEXT, each a column of the table or an expression over
 ** NEW.<column>.  Puts triggers on the table that refuse an INSERT, UPDATE or
 ** DELETE of a row whose token does not hold its resource now; an UPDATE cannot
-** move a row to another resource.  A DELETE is judged by the token that the row
-** has.  Returns 3, the number of triggers; those of an earlier call go.  Errors:
-** no ordinary table, no lease table, expressions that are none; inside a
-** statement that writes.
+** move a row to another resource.  A DELETE is judged by the token that the
+** row has.  Returns 3, the number of triggers; those of an earlier call go.
+** Errors: no ordinary table, no lease table, expressions that are none; inside
+** a statement that writes.
 */
 static void guard_function(sqlite3_context *context, int argc,
                            sqlite3_value **argv) {

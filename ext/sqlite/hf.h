@@ -250,7 +250,7 @@ typedef struct HfName {
 int hf_name_split(sqlite3 *db, const char *text, HfName *out, HfError *err);
 void hf_name_clear(HfName *name);
 
-/* ---- ordinary tables ------------------------------------------------------ */
+/* ---- ordinary tables ----------------------------------------------------- */
 
 /* An ordinary table as it is now. */
 typedef struct HfTable {
