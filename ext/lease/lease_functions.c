@@ -123,9 +123,9 @@ static int acquire_once(sqlite3_context *context, int argc,
 ** lease_acquire(l, resource, holder [, ttl_ms [, wait_ms [, now]]])
 **
 ** Returns the fencing token, INTEGER; NULL when another holder has the
-** resource, or this one may not renew it again.  wait_ms: how long to try again, INTEGER,
-** outside a transaction only.  Errors: bad arguments; inside a statement that
-** writes; SQLITE_BUSY as it is; SQLITE_INTERRUPT.
+** resource, or this one may not renew it again.  wait_ms: how long to try
+** again, INTEGER, outside a transaction only.  Errors: bad arguments; inside a
+** statement that writes; SQLITE_BUSY as it is; SQLITE_INTERRUPT.
 */
 static void functions_acquire(sqlite3_context *context, int argc,
                               sqlite3_value **argv) {
@@ -335,8 +335,8 @@ static void functions_give(sqlite3_context *context, int argc,
 ** lease_steal(l, resource, expected_token, actor, why [, now])
 **
 ** Takes a live lease from its holder, for what time it has left: the actor
-** holds it then.  Returns the new token; NULL when the expected one does not hold it.
-** Recorded, with the reason.
+** holds it then.  Returns the new token; NULL when the expected one does not
+** hold it.  Recorded, with the reason.
 */
 static void functions_steal(sqlite3_context *context, int argc,
                             sqlite3_value **argv) {
