@@ -17,8 +17,7 @@
 #include "lease/lease.h"
 
 /* An argument, or NULL when it is left out. */
-static sqlite3_value *functions_argument(int argc, sqlite3_value **argv,
-                                         int i) {
+static sqlite3_value *door_argument(int argc, sqlite3_value **argv, int i) {
   return i < argc ? argv[i] : NULL;
 }
 
@@ -95,12 +94,12 @@ static int acquire_once(sqlite3_context *context, int argc,
   *token = 0;
   memset(&row, 0, sizeof(row));
   if (door_open(&door, sqlite3_user_data(context), "lease_acquire", argv[0],
-                functions_argument(argc, argv, 5)) == SQLITE_OK) {
+                door_argument(argc, argv, 5)) == SQLITE_OK) {
     HfLease *lease = door.pin.lease;
     request.now = door.now;
     if (lease_check_name(lease, "resource", argv[1], &door.err) == SQLITE_OK &&
         lease_check_name(lease, "holder", argv[2], &door.err) == SQLITE_OK &&
-        lease_check_ttl(lease, functions_argument(argc, argv, 3), &request.ttl,
+        lease_check_ttl(lease, door_argument(argc, argv, 3), &request.ttl,
                         &door.err) == SQLITE_OK &&
         lease_decide_acquire(lease, &request, &verdict, &row, &door.err) ==
             SQLITE_OK) {
@@ -127,8 +126,8 @@ static int acquire_once(sqlite3_context *context, int argc,
 ** again, INTEGER, outside a transaction only.  Errors: bad arguments; inside a
 ** statement that writes; SQLITE_BUSY as it is; SQLITE_INTERRUPT.
 */
-static void functions_acquire(sqlite3_context *context, int argc,
-                              sqlite3_value **argv) {
+static void door_acquire(sqlite3_context *context, int argc,
+                         sqlite3_value **argv) {
   sqlite3 *db = sqlite3_context_db_handle(context);
   sqlite3_int64 token, left = 0, wait = 0, pause = 1;
   uint32_t random;
@@ -178,16 +177,16 @@ static void functions_acquire(sqlite3_context *context, int argc,
 ** Returns the new expires_at, INTEGER; NULL when the token does not hold the
 ** resource any more, or may not be renewed again.
 */
-static void functions_renew(sqlite3_context *context, int argc,
-                            sqlite3_value **argv) {
+static void door_renew(sqlite3_context *context, int argc,
+                       sqlite3_value **argv) {
   LeaseVerdict verdict = LEASE_LOST;
   sqlite3_int64 ttl, expires_at = 0;
   Lease row;
   Door door;
   memset(&row, 0, sizeof(row));
   if (door_open(&door, sqlite3_user_data(context), "lease_renew", argv[0],
-                functions_argument(argc, argv, 4)) == SQLITE_OK &&
-      lease_check_ttl(door.pin.lease, functions_argument(argc, argv, 3), &ttl,
+                door_argument(argc, argv, 4)) == SQLITE_OK &&
+      lease_check_ttl(door.pin.lease, door_argument(argc, argv, 3), &ttl,
                       &door.err) == SQLITE_OK &&
       door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
     lease_decide_renew(door.pin.lease, row.token, ttl, door.now, NULL, &verdict,
@@ -204,14 +203,14 @@ static void functions_renew(sqlite3_context *context, int argc,
 **
 ** Returns 1, or 0 when the token does not hold the resource any more.
 */
-static void functions_release(sqlite3_context *context, int argc,
-                              sqlite3_value **argv) {
+static void door_release(sqlite3_context *context, int argc,
+                         sqlite3_value **argv) {
   LeaseVerdict verdict = LEASE_LOST;
   Lease row;
   Door door;
   memset(&row, 0, sizeof(row));
   if (door_open(&door, sqlite3_user_data(context), "lease_release", argv[0],
-                functions_argument(argc, argv, 3)) == SQLITE_OK &&
+                door_argument(argc, argv, 3)) == SQLITE_OK &&
       door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
     lease_decide_release(door.pin.lease, row.token, door.now, &verdict,
                          &door.err);
@@ -259,13 +258,13 @@ static int release_next(Door *door, sqlite3_value *holder, int *more) {
 **
 ** Releases every lease of a holder.  Returns how many, INTEGER.
 */
-static void functions_release_all(sqlite3_context *context, int argc,
-                                  sqlite3_value **argv) {
+static void door_release_all(sqlite3_context *context, int argc,
+                             sqlite3_value **argv) {
   sqlite3_int64 count = 0;
   int more = 1;
   Door door;
   if (door_open(&door, sqlite3_user_data(context), "lease_release_all", argv[0],
-                functions_argument(argc, argv, 2)) == SQLITE_OK &&
+                door_argument(argc, argv, 2)) == SQLITE_OK &&
       lease_check_name(door.pin.lease, "holder", argv[1], &door.err) ==
           SQLITE_OK) {
     while (release_next(&door, argv[1], &more) == SQLITE_OK && more) count++;
@@ -279,8 +278,8 @@ static void functions_release_all(sqlite3_context *context, int argc,
 ** Returns 1 if the token holds the resource now, else 0.  Reads only; works in
 ** triggers and WHERE clauses, in the caller's transaction.
 */
-static void functions_holds(sqlite3_context *context, int argc,
-                            sqlite3_value **argv) {
+static void door_holds(sqlite3_context *context, int argc,
+                       sqlite3_value **argv) {
   int holds = 0;
   Lease row;
   Door door;
@@ -294,7 +293,7 @@ static void functions_holds(sqlite3_context *context, int argc,
   }
   if (lease_pin(sqlite3_user_data(context), door.name, argv[0], &door.pin,
                 &door.err) == SQLITE_OK &&
-      lease_now(door.pin.lease, functions_argument(argc, argv, 3), &door.now,
+      lease_now(door.pin.lease, door_argument(argc, argv, 3), &door.now,
                 &door.err) == SQLITE_OK &&
       door_read(&door, argv[1], argv[2], &row) == SQLITE_OK) {
     holds = row.there && door.now < row.expires_at;
@@ -304,9 +303,9 @@ static void functions_holds(sqlite3_context *context, int argc,
 }
 
 /* Hand a live lease over.  why: NULL, or the reason. */
-static void functions_give(sqlite3_context *context, int argc,
-                           sqlite3_value **argv, const char *function,
-                           const char *kind, sqlite3_value *why, int now_at) {
+static void door_give(sqlite3_context *context, int argc, sqlite3_value **argv,
+                      const char *function, const char *kind,
+                      sqlite3_value *why, int now_at) {
   LeaseVerdict verdict = LEASE_LOST;
   sqlite3_int64 token = 0;
   Lease row, given;
@@ -314,7 +313,7 @@ static void functions_give(sqlite3_context *context, int argc,
   memset(&row, 0, sizeof(row));
   memset(&given, 0, sizeof(given));
   if (door_open(&door, sqlite3_user_data(context), function, argv[0],
-                functions_argument(argc, argv, now_at)) == SQLITE_OK &&
+                door_argument(argc, argv, now_at)) == SQLITE_OK &&
       lease_check_name(door.pin.lease, "holder", argv[3], &door.err) ==
           SQLITE_OK &&
       (why == NULL || lease_check_name(door.pin.lease, "reason", why,
@@ -338,9 +337,9 @@ static void functions_give(sqlite3_context *context, int argc,
 ** holds it then.  Returns the new token; NULL when the expected one does not
 ** hold it.  Recorded, with the reason.
 */
-static void functions_steal(sqlite3_context *context, int argc,
-                            sqlite3_value **argv) {
-  functions_give(context, argc, argv, "lease_steal", "stolen", argv[4], 5);
+static void door_steal(sqlite3_context *context, int argc,
+                       sqlite3_value **argv) {
+  door_give(context, argc, argv, "lease_steal", "stolen", argv[4], 5);
 }
 
 /*
@@ -349,9 +348,9 @@ static void functions_steal(sqlite3_context *context, int argc,
 ** Gives a live lease to another holder, for what time it has left.  Returns the
 ** new token; NULL when the token does not hold it.  Recorded.
 */
-static void functions_transfer(sqlite3_context *context, int argc,
-                               sqlite3_value **argv) {
-  functions_give(context, argc, argv, "lease_transfer", "transferred", NULL, 4);
+static void door_transfer(sqlite3_context *context, int argc,
+                          sqlite3_value **argv) {
+  door_give(context, argc, argv, "lease_transfer", "transferred", NULL, 4);
 }
 
 /*
@@ -360,8 +359,8 @@ static void functions_transfer(sqlite3_context *context, int argc,
 ** For the triggers of the lease module's tables, not for users: 1 if the module
 ** is writing a row of this token and time on this connection right now.
 */
-static void functions_deciding(sqlite3_context *context, int argc,
-                               sqlite3_value **argv) {
+static void door_deciding(sqlite3_context *context, int argc,
+                          sqlite3_value **argv) {
   const HfConn *conn = sqlite3_user_data(context);
   const HfDeciding *d = conn->deciding;
   (void)argc;
@@ -373,24 +372,24 @@ static void functions_deciding(sqlite3_context *context, int argc,
 
 int lease_functions_register(HfConn *conn) {
   static const HfFunction functions[] = {
-      {"lease_acquire", 3, HF_CHANGES, functions_acquire},
-      {"lease_acquire", 4, HF_CHANGES, functions_acquire},
-      {"lease_acquire", 5, HF_CHANGES, functions_acquire},
-      {"lease_acquire", 6, HF_CHANGES, functions_acquire},
-      {"lease_renew", 3, HF_CHANGES, functions_renew},
-      {"lease_renew", 4, HF_CHANGES, functions_renew},
-      {"lease_renew", 5, HF_CHANGES, functions_renew},
-      {"lease_release", 3, HF_CHANGES, functions_release},
-      {"lease_release", 4, HF_CHANGES, functions_release},
-      {"lease_release_all", 2, HF_CHANGES, functions_release_all},
-      {"lease_release_all", 3, HF_CHANGES, functions_release_all},
-      {"lease_holds", 3, HF_LOOKUP, functions_holds},
-      {"lease_holds", 4, HF_LOOKUP, functions_holds},
-      {"lease_steal", 5, HF_CHANGES, functions_steal},
-      {"lease_steal", 6, HF_CHANGES, functions_steal},
-      {"lease_transfer", 4, HF_CHANGES, functions_transfer},
-      {"lease_transfer", 5, HF_CHANGES, functions_transfer},
-      {"lease_deciding", 3, HF_LOOKUP, functions_deciding},
+      {"lease_acquire", 3, HF_CHANGES, door_acquire},
+      {"lease_acquire", 4, HF_CHANGES, door_acquire},
+      {"lease_acquire", 5, HF_CHANGES, door_acquire},
+      {"lease_acquire", 6, HF_CHANGES, door_acquire},
+      {"lease_renew", 3, HF_CHANGES, door_renew},
+      {"lease_renew", 4, HF_CHANGES, door_renew},
+      {"lease_renew", 5, HF_CHANGES, door_renew},
+      {"lease_release", 3, HF_CHANGES, door_release},
+      {"lease_release", 4, HF_CHANGES, door_release},
+      {"lease_release_all", 2, HF_CHANGES, door_release_all},
+      {"lease_release_all", 3, HF_CHANGES, door_release_all},
+      {"lease_holds", 3, HF_LOOKUP, door_holds},
+      {"lease_holds", 4, HF_LOOKUP, door_holds},
+      {"lease_steal", 5, HF_CHANGES, door_steal},
+      {"lease_steal", 6, HF_CHANGES, door_steal},
+      {"lease_transfer", 4, HF_CHANGES, door_transfer},
+      {"lease_transfer", 5, HF_CHANGES, door_transfer},
+      {"lease_deciding", 3, HF_LOOKUP, door_deciding},
   };
   return hf_register_functions(conn, functions,
                                sizeof(functions) / sizeof(*functions));

@@ -15,7 +15,7 @@
 #include "core/siphash.h"
 #include "lease/lease.h"
 
-#define OBJECTS_HELD \
+#define BEHIND_HELD \
   "\"%w_held\"(\n" \
   "  token INTEGER PRIMARY KEY,\n" \
   "  resource TEXT NOT NULL UNIQUE,\n" \
@@ -27,7 +27,7 @@
   "  detail TEXT\n" \
   ") STRICT"
 
-#define OBJECTS_EVENT \
+#define BEHIND_EVENT \
   "\"%w_event\"(\n" \
   "  at INTEGER NOT NULL,\n" \
   "  kind TEXT NOT NULL,\n" \
@@ -38,12 +38,12 @@
   "  detail TEXT\n" \
   ") STRICT"
 
-static const char *const objects_verb[] = {"INSERT", "UPDATE", "DELETE"};
-static const char *const objects_suffix[] = {"insert", "update", "delete"};
+static const char *const behind_verb[] = {"INSERT", "UPDATE", "DELETE"};
+static const char *const behind_suffix[] = {"insert", "update", "delete"};
 
 /* A trigger of the held table, from its name on. */
-static char *objects_trigger(const char *name, sqlite3_int64 id, int which,
-                             HfError *err) {
+static char *behind_trigger(const char *name, sqlite3_int64 id, int which,
+                            HfError *err) {
   const char *row = which == 2 ? "OLD" : "NEW";
   return hf_format(err,
                    "\"%w_held_%s\" BEFORE %s ON \"%w_held\"\n"
@@ -53,16 +53,16 @@ static char *objects_trigger(const char *name, sqlite3_int64 id, int which,
                    "  SELECT RAISE(ABORT, 'lease %q: leases are granted, "
                    "renewed and released through %q');\n"
                    "END",
-                   name, objects_suffix[which], objects_verb[which], name, id,
+                   name, behind_suffix[which], behind_verb[which], name, id,
                    row, row, name, name);
 }
 
-static int objects_create_triggers(HfLease *lease, const char *name,
-                                   HfError *err) {
+static int behind_create_triggers(HfLease *lease, const char *name,
+                                  HfError *err) {
   int i;
   for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
-    char *sql = objects_trigger(name, lease->id, i, err);
-    char *trigger = hf_format(err, "%s_held_%s", name, objects_suffix[i]);
+    char *sql = behind_trigger(name, lease->id, i, err);
+    char *trigger = hf_format(err, "%s_held_%s", name, behind_suffix[i]);
     char *table = hf_format(err, "%s_held", name);
     hf_exec(lease->db, err, "CREATE TRIGGER \"%w\".%s", lease->schema, sql);
     hf_guard_record(lease->conn, lease->schema, trigger, table, "lease", err);
@@ -80,11 +80,11 @@ int lease_objects_create(HfLease *lease, HfError *err) {
           " SELECT 1, 0, 0 WHERE NOT EXISTS"
           " (SELECT 1 FROM \"%w\".lease_high_water)",
           lease->schema, lease->schema);
-  hf_exec(lease->db, err, "CREATE TABLE \"%w\"." OBJECTS_HELD, lease->schema,
+  hf_exec(lease->db, err, "CREATE TABLE \"%w\"." BEHIND_HELD, lease->schema,
           lease->name);
-  hf_exec(lease->db, err, "CREATE TABLE \"%w\"." OBJECTS_EVENT, lease->schema,
+  hf_exec(lease->db, err, "CREATE TABLE \"%w\"." BEHIND_EVENT, lease->schema,
           lease->name);
-  return objects_create_triggers(lease, lease->name, err);
+  return behind_create_triggers(lease, lease->name, err);
 }
 
 int lease_objects_drop(HfLease *lease, HfError *err) {
@@ -103,8 +103,7 @@ int lease_objects_drop(HfLease *lease, HfError *err) {
 int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
   int i;
   for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
-    char *trigger =
-        hf_format(err, "%s_held_%s", lease->name, objects_suffix[i]);
+    char *trigger = hf_format(err, "%s_held_%s", lease->name, behind_suffix[i]);
     hf_exec(lease->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"",
             lease->schema, trigger);
     hf_guard_forget(lease->conn, lease->schema, NULL, trigger, err);
@@ -117,7 +116,7 @@ int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
           "ALTER TABLE \"%w\".\"%w_event\" RENAME TO \"%w_event\"",
           lease->schema, lease->name, to);
   lease->id = lease_id(to);
-  return objects_create_triggers(lease, to, err);
+  return behind_create_triggers(lease, to, err);
 }
 
 /* The number by which a lease table and its triggers know each other: from its

@@ -7,27 +7,27 @@
 
 #include "lease/lease.h"
 
-typedef struct SchemaNumber {
+typedef struct OptionNumber {
   const char *key;
   size_t at; /* in LeaseOptions */
   sqlite3_int64 least;
   sqlite3_int64 most;
-} SchemaNumber;
+} OptionNumber;
 
-static const SchemaNumber schema_numbers[] = {
+static const OptionNumber option_numbers[] = {
     {"ttl_ms", offsetof(LeaseOptions, ttl_ms), 1, LEASE_TTL_MAX},
     {"max_ttl_ms", offsetof(LeaseOptions, max_ttl_ms), 1, LEASE_TTL_MAX},
     {"max_renewals", offsetof(LeaseOptions, max_renewals), 0, LEASE_TTL_MAX},
     {"lock_delay_ms", offsetof(LeaseOptions, lock_delay_ms), 0, LEASE_TTL_MAX},
 };
-#define SCHEMA_NUMBERS (sizeof(schema_numbers) / sizeof(*schema_numbers))
+#define OPTION_NUMBERS (sizeof(option_numbers) / sizeof(*option_numbers))
 
-static int schema_is_space(char c) {
+static int option_is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 /* A whole number in digits; -1 for anything else. */
-static sqlite3_int64 schema_number(const char *text, size_t size) {
+static sqlite3_int64 option_number(const char *text, size_t size) {
   sqlite3_int64 n = 0;
   size_t i;
   if (size == 0 || size > 15) return -1;
@@ -39,14 +39,14 @@ static sqlite3_int64 schema_number(const char *text, size_t size) {
 }
 
 /* Set the option of this key; 0 when there is none of that name. */
-static int schema_set(LeaseOptions *options, const char *name, const char *key,
+static int option_set(LeaseOptions *options, const char *name, const char *key,
                       const char *value, size_t size, HfError *err) {
   size_t i;
-  for (i = 0; i < SCHEMA_NUMBERS; i++) {
-    const SchemaNumber *number = &schema_numbers[i];
+  for (i = 0; i < OPTION_NUMBERS; i++) {
+    const OptionNumber *number = &option_numbers[i];
     sqlite3_int64 n;
     if (sqlite3_stricmp(key, number->key) != 0) continue;
-    n = schema_number(value, size);
+    n = option_number(value, size);
     if (n < number->least || n > number->most) {
       hf_fail(err, SQLITE_ERROR,
               "lease %s: %s must be a whole number from %lld to %lld", name,
@@ -73,21 +73,21 @@ static int schema_set(LeaseOptions *options, const char *name, const char *key,
 }
 
 /* One argument, key = value. */
-static int schema_argument(LeaseOptions *options, const char *name,
+static int option_argument(LeaseOptions *options, const char *name,
                            const char *text, HfError *err) {
   const char *end = text + strlen(text), *equals = strchr(text, '=');
   const char *key_end = equals, *value;
   char key[32] = "";
-  while (schema_is_space(*text)) text++;
+  while (option_is_space(*text)) text++;
   if (equals != NULL) {
-    while (key_end > text && schema_is_space(key_end[-1])) key_end--;
+    while (key_end > text && option_is_space(key_end[-1])) key_end--;
     if ((size_t)(key_end - text) < sizeof(key)) {
       memcpy(key, text, (size_t)(key_end - text));
     }
     value = equals + 1;
-    while (schema_is_space(*value)) value++;
-    while (end > value && schema_is_space(end[-1])) end--;
-    if (schema_set(options, name, key, value, (size_t)(end - value), err)) {
+    while (option_is_space(*value)) value++;
+    while (end > value && option_is_space(end[-1])) end--;
+    if (option_set(options, name, key, value, (size_t)(end - value), err)) {
       return err->rc;
     }
   }
@@ -108,7 +108,7 @@ int lease_options_parse(LeaseOptions *options, const char *name, int argc,
   for (i = 0; i < argc; i++) {
     /* USING lease() has one empty argument. */
     if (argc == 1 && argv[i][strspn(argv[i], " \t\r\n")] == 0) break;
-    if (schema_argument(options, name, argv[i], err) != SQLITE_OK) {
+    if (option_argument(options, name, argv[i], err) != SQLITE_OK) {
       return err->rc;
     }
   }

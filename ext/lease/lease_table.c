@@ -11,7 +11,7 @@
 
 /* ---- life of a connected table ------------------------------------------- */
 
-static void table_free(HfLease *lease) {
+static void rows_free(HfLease *lease) {
   HfLease **link;
   if (lease->conn != NULL) {
     for (link = &lease->conn->leases; *link != NULL; link = &(*link)->next) {
@@ -39,8 +39,8 @@ static void table_free(HfLease *lease) {
 }
 
 /* The object from the arguments alone; connecting runs no SQL. */
-static int table_make(HfConn *conn, int argc, const char *const *argv,
-                      HfLease **out, HfError *err) {
+static int rows_make(HfConn *conn, int argc, const char *const *argv,
+                     HfLease **out, HfError *err) {
   HfLease *lease = sqlite3_malloc64(sizeof(*lease));
   *out = NULL;
   if (lease == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
@@ -61,18 +61,18 @@ static int table_make(HfConn *conn, int argc, const char *const *argv,
       " detail, ttl_ms FROM \"%w\".\"%w_held\" WHERE expires_at > ?1",
       lease->schema, lease->name);
   if (lease_prepare(lease, err) != SQLITE_OK) {
-    table_free(lease);
+    rows_free(lease);
     return err->rc;
   }
   *out = lease;
   return SQLITE_OK;
 }
 
-static int table_init(sqlite3 *db, void *aux, int argc, const char *const *argv,
-                      sqlite3_vtab **out, char **message, int create) {
+static int rows_init(sqlite3 *db, void *aux, int argc, const char *const *argv,
+                     sqlite3_vtab **out, char **message, int create) {
   HfError err = {SQLITE_OK, NULL};
   HfLease *lease = NULL;
-  if (table_make(aux, argc, argv, &lease, &err) == SQLITE_OK && lease != NULL &&
+  if (rows_make(aux, argc, argv, &lease, &err) == SQLITE_OK && lease != NULL &&
       (sqlite3_declare_vtab(
            db, "CREATE TABLE x(resource TEXT, holder TEXT, token INTEGER, "
                "acquired_at INTEGER, expires_at INTEGER, renewals INTEGER, "
@@ -92,40 +92,40 @@ static int table_init(sqlite3 *db, void *aux, int argc, const char *const *argv,
     *out = &lease->base;
     return SQLITE_OK;
   }
-  if (lease != NULL) table_free(lease);
+  if (lease != NULL) rows_free(lease);
   *message = err.message;
   return err.rc;
 }
 
-static int table_create(sqlite3 *db, void *aux, int argc,
+static int rows_create(sqlite3 *db, void *aux, int argc,
+                       const char *const *argv, sqlite3_vtab **out,
+                       char **message) {
+  return rows_init(db, aux, argc, argv, out, message, 1);
+}
+
+static int rows_connect(sqlite3 *db, void *aux, int argc,
                         const char *const *argv, sqlite3_vtab **out,
                         char **message) {
-  return table_init(db, aux, argc, argv, out, message, 1);
+  return rows_init(db, aux, argc, argv, out, message, 0);
 }
 
-static int table_connect(sqlite3 *db, void *aux, int argc,
-                         const char *const *argv, sqlite3_vtab **out,
-                         char **message) {
-  return table_init(db, aux, argc, argv, out, message, 0);
-}
-
-static int table_disconnect(sqlite3_vtab *vtab) {
-  table_free((HfLease *)vtab);
+static int rows_disconnect(sqlite3_vtab *vtab) {
+  rows_free((HfLease *)vtab);
   return SQLITE_OK;
 }
 
-static int table_destroy(sqlite3_vtab *vtab) {
+static int rows_destroy(sqlite3_vtab *vtab) {
   HfLease *lease = (HfLease *)vtab;
   HfError err = {SQLITE_OK, NULL};
   int rc;
   hf_stmts_clear(&lease->stmts); /* they would lock the tables */
   rc = lease_objects_drop(lease, &err);
   hf_error_clear(&err);
-  if (rc == SQLITE_OK) table_free(lease);
+  if (rc == SQLITE_OK) rows_free(lease);
   return rc;
 }
 
-static int table_rename(sqlite3_vtab *vtab, const char *to) {
+static int rows_rename(sqlite3_vtab *vtab, const char *to) {
   HfLease *lease = (HfLease *)vtab;
   HfError err = {SQLITE_OK, NULL};
   hf_stmts_clear(&lease->stmts);
@@ -144,11 +144,11 @@ typedef struct LeaseCursor {
 } LeaseCursor;
 
 /* Where a column stands in sql_live. */
-static const int table_place[LEASE_COLUMNS] = {1, 2, 0, 3, 4, 5, 6, 7, -1};
+static const int rows_place[LEASE_COLUMNS] = {1, 2, 0, 3, 4, 5, 6, 7, -1};
 
 /* idxNum: bit 0 a resource, bit 1 a token, bit 2 a time is given, in this
 ** order. */
-static int table_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
+static int rows_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   int at[3] = {-1, -1, -1};
   int i, argc = 0;
   (void)vtab;
@@ -180,7 +180,7 @@ static int table_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   return SQLITE_OK;
 }
 
-static int table_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
+static int rows_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
   LeaseCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
   (void)vtab;
   if (cursor == NULL) return SQLITE_NOMEM;
@@ -189,7 +189,7 @@ static int table_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
   return SQLITE_OK;
 }
 
-static int table_close(sqlite3_vtab_cursor *base) {
+static int rows_close(sqlite3_vtab_cursor *base) {
   LeaseCursor *cursor = (LeaseCursor *)base;
   hf_stmt_give(&((HfLease *)base->pVtab)->stmts, &cursor->stmt);
   sqlite3_free(cursor->sql);
@@ -197,7 +197,7 @@ static int table_close(sqlite3_vtab_cursor *base) {
   return SQLITE_OK;
 }
 
-static int table_advance(LeaseCursor *cursor, HfError *err) {
+static int rows_advance(LeaseCursor *cursor, HfError *err) {
   HfLease *lease = (HfLease *)cursor->base.pVtab;
   int rc = sqlite3_step(cursor->stmt.p);
   cursor->eof = rc != SQLITE_ROW;
@@ -205,8 +205,8 @@ static int table_advance(LeaseCursor *cursor, HfError *err) {
   return err->rc;
 }
 
-static int table_filter(sqlite3_vtab_cursor *base, int idx_num,
-                        const char *idx_str, int argc, sqlite3_value **argv) {
+static int rows_filter(sqlite3_vtab_cursor *base, int idx_num,
+                       const char *idx_str, int argc, sqlite3_value **argv) {
   LeaseCursor *cursor = (LeaseCursor *)base;
   HfLease *lease = (HfLease *)base->pVtab;
   HfError err = {SQLITE_OK, NULL};
@@ -226,35 +226,35 @@ static int table_filter(sqlite3_vtab_cursor *base, int idx_num,
     lease->given = given ? cursor->now : INT64_MIN;
     if (idx_num & 1) sqlite3_bind_value(cursor->stmt.p, 2, argv[n++]);
     if (idx_num & 2) sqlite3_bind_value(cursor->stmt.p, 3, argv[n++]);
-    table_advance(cursor, &err);
+    rows_advance(cursor, &err);
   }
   return hf_error_to_vtab(&err, base->pVtab);
 }
 
-static int table_next(sqlite3_vtab_cursor *base) {
+static int rows_next(sqlite3_vtab_cursor *base) {
   HfError err = {SQLITE_OK, NULL};
-  table_advance((LeaseCursor *)base, &err);
+  rows_advance((LeaseCursor *)base, &err);
   return hf_error_to_vtab(&err, base->pVtab);
 }
 
-static int table_eof(sqlite3_vtab_cursor *base) {
+static int rows_eof(sqlite3_vtab_cursor *base) {
   return ((LeaseCursor *)base)->eof;
 }
 
-static int table_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
-                        int column) {
+static int rows_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
+                       int column) {
   const LeaseCursor *cursor = (const LeaseCursor *)base;
   if (sqlite3_vtab_nochange(context)) return SQLITE_OK;
   if (column == LEASE_NOW) {
     sqlite3_result_int64(context, cursor->now);
   } else {
     sqlite3_result_value(
-        context, sqlite3_column_value(cursor->stmt.p, table_place[column]));
+        context, sqlite3_column_value(cursor->stmt.p, rows_place[column]));
   }
   return SQLITE_OK;
 }
 
-static int table_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
+static int rows_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
   *rowid = sqlite3_column_int64(((LeaseCursor *)base)->stmt.p, 0);
   return SQLITE_OK;
 }
@@ -262,15 +262,15 @@ static int table_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
 /* ---- INSERT, UPDATE, DELETE ---------------------------------------------- */
 
 /* Under OR IGNORE a constraint would be passed over in silence. */
-static int table_refusal(const HfLease *lease) {
+static int rows_refusal(const HfLease *lease) {
   return sqlite3_vtab_on_conflict(lease->db) == SQLITE_IGNORE
              ? SQLITE_ERROR
              : SQLITE_CONSTRAINT_VTAB;
 }
 
-static int table_refuse(HfLease *lease, LeaseVerdict verdict, const Lease *row,
-                        sqlite3_int64 now, HfError *err) {
-  int rc = table_refusal(lease);
+static int rows_refuse(HfLease *lease, LeaseVerdict verdict, const Lease *row,
+                       sqlite3_int64 now, HfError *err) {
+  int rc = rows_refusal(lease);
   switch (verdict) {
     case LEASE_HELD:
       return hf_fail(err, rc,
@@ -293,8 +293,8 @@ static int table_refuse(HfLease *lease, LeaseVerdict verdict, const Lease *row,
   }
 }
 
-static int table_insert(HfLease *lease, sqlite3_value **value,
-                        sqlite3_int64 *rowid, HfError *err) {
+static int rows_insert(HfLease *lease, sqlite3_value **value,
+                       sqlite3_int64 *rowid, HfError *err) {
   LeaseRequest request = {value[LEASE_RESOURCE], value[LEASE_HOLDER],
                           value[LEASE_DETAIL], 0, 0};
   LeaseVerdict verdict;
@@ -302,7 +302,7 @@ static int table_insert(HfLease *lease, sqlite3_value **value,
   int i;
   for (i = LEASE_TOKEN; i <= LEASE_RENEWALS; i++) {
     if (sqlite3_value_type(value[i]) == SQLITE_NULL) continue;
-    return hf_fail(err, table_refusal(lease),
+    return hf_fail(err, rows_refusal(lease),
                    "lease %s: token, acquired_at, expires_at and renewals are "
                    "decided here; give resource, holder, ttl_ms and detail",
                    lease->name);
@@ -319,7 +319,7 @@ static int table_insert(HfLease *lease, sqlite3_value **value,
     if (verdict == LEASE_GRANTED) {
       *rowid = row.token;
     } else {
-      table_refuse(lease, verdict, &row, request.now, err);
+      rows_refuse(lease, verdict, &row, request.now, err);
     }
   }
   lease_clear(&row);
@@ -327,7 +327,7 @@ static int table_insert(HfLease *lease, sqlite3_value **value,
 }
 
 /* UPDATE l SET ttl_ms = ..., detail = ... renews. */
-static int table_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
+static int rows_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
   sqlite3_int64 token = sqlite3_value_int64(argv[0]), now, ttl, expires_at;
   sqlite3_value **value = argv + 2, *detail = NULL;
   LeaseVerdict verdict;
@@ -337,7 +337,7 @@ static int table_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
     int moved = i == LEASE_TOKEN && sqlite3_value_int64(argv[1]) != token;
     if (sqlite3_value_nochange(value[i]) && !moved) continue;
     if (i != LEASE_DETAIL) {
-      return hf_fail(err, table_refusal(lease),
+      return hf_fail(err, rows_refusal(lease),
                      "lease %s: an UPDATE sets ttl_ms, detail or both, and so "
                      "renews",
                      lease->name);
@@ -361,18 +361,18 @@ static int table_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
     return err->rc;
   }
   if (verdict == LEASE_LOST) {
-    return hf_fail(err, table_refusal(lease),
+    return hf_fail(err, rows_refusal(lease),
                    "lease %s: token %lld has just expired", lease->name, token);
   }
   if (lease_read_token(lease, token, &row, err) == SQLITE_OK) {
-    table_refuse(lease, verdict, &row, now, err);
+    rows_refuse(lease, verdict, &row, now, err);
   }
   lease_clear(&row);
   return err->rc;
 }
 
-static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
-                        sqlite3_int64 *rowid) {
+static int rows_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
+                       sqlite3_int64 *rowid) {
   HfLease *lease = (HfLease *)vtab;
   HfError err = {SQLITE_OK, NULL};
   LeaseVerdict verdict;
@@ -382,7 +382,7 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
         lease_decide_release(lease, sqlite3_value_int64(argv[0]), now, &verdict,
                              &err) == SQLITE_OK &&
         verdict == LEASE_LOST) {
-      hf_fail(&err, table_refusal(lease),
+      hf_fail(&err, rows_refusal(lease),
               "lease %s: token %lld has just expired", lease->name,
               sqlite3_value_int64(argv[0]));
     }
@@ -390,21 +390,21 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
     if (sqlite3_value_type(argv[1]) != SQLITE_NULL) {
       argv[2 + LEASE_TOKEN] = argv[1]; /* refused there */
     }
-    table_insert(lease, argv + 2, rowid, &err);
+    rows_insert(lease, argv + 2, rowid, &err);
   } else {
-    table_renew(lease, argv, &err);
+    rows_renew(lease, argv, &err);
   }
   return hf_error_to_vtab(&err, vtab);
 }
 
 /* Statements that use a virtual table must not outlive the transaction. */
 
-static int table_begin(sqlite3_vtab *vtab) {
+static int rows_begin(sqlite3_vtab *vtab) {
   hf_stmts_begin_transaction(&((HfLease *)vtab)->stmts);
   return SQLITE_OK;
 }
 
-static int table_end(sqlite3_vtab *vtab) {
+static int rows_end(sqlite3_vtab *vtab) {
   hf_stmts_end_transaction(&((HfLease *)vtab)->stmts);
   return SQLITE_OK;
 }
@@ -457,23 +457,23 @@ void lease_unpin(LeasePin *pin) {
 int lease_table_register(HfConn *conn) {
   static const sqlite3_module module = {
       .iVersion = 2,
-      .xCreate = table_create,
-      .xConnect = table_connect,
-      .xBestIndex = table_best_index,
-      .xDisconnect = table_disconnect,
-      .xDestroy = table_destroy,
-      .xOpen = table_open,
-      .xClose = table_close,
-      .xFilter = table_filter,
-      .xNext = table_next,
-      .xEof = table_eof,
-      .xColumn = table_column,
-      .xRowid = table_rowid,
-      .xUpdate = table_update,
-      .xBegin = table_begin,
-      .xCommit = table_end,
-      .xRollback = table_end,
-      .xRename = table_rename,
+      .xCreate = rows_create,
+      .xConnect = rows_connect,
+      .xBestIndex = rows_best_index,
+      .xDisconnect = rows_disconnect,
+      .xDestroy = rows_destroy,
+      .xOpen = rows_open,
+      .xClose = rows_close,
+      .xFilter = rows_filter,
+      .xNext = rows_next,
+      .xEof = rows_eof,
+      .xColumn = rows_column,
+      .xRowid = rows_rowid,
+      .xUpdate = rows_update,
+      .xBegin = rows_begin,
+      .xCommit = rows_end,
+      .xRollback = rows_end,
+      .xRename = rows_rename,
   };
   return hf_register_module(conn, "lease", &module);
 }

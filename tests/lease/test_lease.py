@@ -387,9 +387,8 @@ def test_busy_passes_through(l):
     other.close()
 
 
+@pytest.mark.parametrize("db", ["wal", "untrusted"], indirect=True)
 def test_a_stale_snapshot_is_told_apart(db):
-    if db.setting[0] != "wal":
-        pytest.skip("WAL only")
     db.run("CREATE VIRTUAL TABLE l USING lease")
     connection = db.connection.cursor()
     connection.execute("BEGIN; SELECT * FROM l_held")
