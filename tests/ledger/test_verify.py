@@ -208,7 +208,7 @@ def test_doctor(db):
     if db.setting[0] == "wal":
         assert db.run("SELECT * FROM holdfast_check") == []
     db.run("CREATE VIRTUAL TABLE l USING ledger(a TEXT)")
-    assert db.value("SELECT holdfast_install()") == 1
+    assert db.value("SELECT holdfast_install('holdfast')") == 1
     assert db.value("SELECT holdfast_install('holdfast')") == 0
     found = [row[0] for row in db.run("SELECT finding FROM holdfast_check")]
     assert found == ([] if db.setting[0] == "wal" else ["journal_mode"])
