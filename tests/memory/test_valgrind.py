@@ -31,7 +31,15 @@ SELECT count(*) FROM l WHERE a IN (SELECT n FROM l);
 SELECT ledger_size('l'), length(ledger_head('l')), length(ledger_root('l', 3)),
   length(ledger_leaf_data('l', 3)), length(merkle_root(a)) FROM l;
 SELECT ledger_size('nothing');
-DROP TRIGGER l_entry_update;
+SELECT length(ledger_checkpoint('l', note_keygen('k') ->> 'signer')) > 0;
+CREATE TABLE t(k INTEGER PRIMARY KEY, v UNIQUE);
+SELECT ledger_track('t', 'tl');
+INSERT INTO t VALUES (1, 'a'); REPLACE INTO t VALUES (2, 'a');
+SELECT * FROM ledger_reconcile('t');
+CREATE VIRTUAL TABLE p USING lease;
+SELECT lease_acquire('p', 'r', 'a'), lease_acquire('p', 'r', 'b');
+SELECT lease_guard('t', 'p', 'v', 'k');
+DROP TRIGGER l_entry_update; DROP TRIGGER l_entry_node;
 UPDATE l_entry SET a = 'z', node = NULL WHERE seq = 2;
 SELECT finding, seq FROM ledger_verify('l');
 SELECT json_extract(ledger_report('l'), '$.finding_count');
