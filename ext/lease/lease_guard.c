@@ -97,7 +97,7 @@ static char *guard_holds(const Guard *guard, const char *row, HfError *err) {
 /* What a write must not do beside that: take the row to another resource, or
 ** displace a row of another one.  An empty text for DELETE. */
 static char *guard_strays(const Guard *guard, int which, HfError *err) {
-  char *neu, *alt, *other, *sql = NULL;
+  char *neu, *alt, *other, *strange, *clashes, *sql = NULL;
   if (which == 2) return hf_format(err, "");
   neu =
       guard_expression(guard->conn, guard->table, guard->resource, "NEW", err);
@@ -105,19 +105,15 @@ static char *guard_strays(const Guard *guard, int which, HfError *err) {
       guard_expression(guard->conn, guard->table, guard->resource, "OLD", err);
   other =
       guard_expression(guard->conn, guard->table, guard->resource, "t", err);
+  strange = hf_format(err, "(%s) IS NOT (%s)", other, neu);
+  clashes = hf_table_clashes(guard->table, strange, err);
   if (err->rc == SQLITE_OK && which == 0) {
-    sql = hf_format(err,
-                    "\n  OR EXISTS (SELECT 1 FROM \"%w\" AS t\n"
-                    "              WHERE (%s) AND (%s) IS NOT (%s))",
-                    guard->table->name, guard->table->clash, other, neu);
+    sql = hf_format(err, "\n  OR %s", clashes);
   } else if (err->rc == SQLITE_OK) {
-    sql = hf_format(err,
-                    "\n  OR (%s) IS NOT (%s)"
-                    "\n  OR EXISTS (SELECT 1 FROM \"%w\" AS t\n"
-                    "              WHERE (%s) AND (%s) IS NOT (%s))",
-                    alt, neu, guard->table->name, guard->table->clash, other,
-                    neu);
+    sql = hf_format(err, "\n  OR (%s) IS NOT (%s)\n  OR %s", alt, neu, clashes);
   }
+  sqlite3_free(strange);
+  sqlite3_free(clashes);
   sqlite3_free(neu);
   sqlite3_free(alt);
   sqlite3_free(other);

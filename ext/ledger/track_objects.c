@@ -80,27 +80,36 @@ static char *objects_change(const TrackPieces *p, const char *verb,
   return hf_str_finish(sql, err);
 }
 
+/* A row that clashes in two indexes is told by the first. */
 static char *objects_before(const TrackPieces *p, int update, HfError *err) {
-  char *where =
-      update ? hf_format(err, "(%s) AND NOT (%s)", p->table->clash, p->own)
-             : hf_format(err, "%s", p->table->clash);
-  char *sql = NULL;
-  if (where != NULL) {
-    sql = hf_format(err,
-                    "\"%w_track_before_%s\" BEFORE %s ON \"%w\"\n"
-                    "WHEN EXISTS (SELECT 1 FROM \"%w\" AS t WHERE %s)\n"
-                    "BEGIN\n"
-                    "  INSERT INTO \"%w\"(at, table_name, op, old)\n"
-                    "  SELECT %d, %Q, 'delete', attest_canonical(%s)\n"
-                    "    FROM \"%w\" AS t WHERE %s;\n"
-                    "END",
-                    p->label, update ? "update" : "insert",
-                    update ? "UPDATE" : "INSERT", p->table->name,
-                    p->table->name, where, p->ledger, TRACK_DISPLACED, p->label,
-                    p->stored, p->table->name, where);
+  const HfTable *table = p->table;
+  char *also =
+      update ? hf_format(err, "NOT (%s)", p->own) : hf_format(err, "1");
+  char *any = also != NULL ? hf_table_clashes(table, also, err) : NULL;
+  sqlite3_str *sql = sqlite3_str_new(NULL);
+  int i, j;
+  sqlite3_str_appendf(sql,
+                      "\"%w_track_before_%s\" BEFORE %s ON \"%w\"\n"
+                      "WHEN %s\n"
+                      "BEGIN\n"
+                      "  INSERT INTO \"%w\"(at, table_name, op, old)",
+                      p->label, update ? "update" : "insert",
+                      update ? "UPDATE" : "INSERT", table->name, any,
+                      p->ledger);
+  for (i = 0; i < table->clashes; i++) {
+    sqlite3_str_appendf(sql,
+                        "%s\n  SELECT %d, %Q, 'delete', attest_canonical(%s)\n"
+                        "    FROM \"%w\" AS t WHERE %s AND (%s)",
+                        i ? "\n  UNION ALL" : "", TRACK_DISPLACED, p->label,
+                        p->stored, table->name, table->clash[i], also);
+    for (j = 0; j < i; j++) {
+      sqlite3_str_appendf(sql, " AND (%s) IS NOT 1", table->clash[j]);
+    }
   }
-  sqlite3_free(where);
-  return sql;
+  sqlite3_str_appendall(sql, ";\nEND");
+  sqlite3_free(also);
+  sqlite3_free(any);
+  return hf_str_finish(sql, err);
 }
 
 /* ---- the list ------------------------------------------------------------ */

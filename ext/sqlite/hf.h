@@ -263,7 +263,8 @@ typedef struct HfTable {
                ** from 0; empty when there is no primary key */
   char **id;   /* the columns that find a row, quoted: rowid, or the key */
   int ids;
-  char *clash; /* SQL: each unique index, t."a" = NEW."a" AND ..., or another */
+  char **clash; /* SQL for each unique index: t."a" = NEW."a" AND ... */
+  int clashes;
   char *expression; /* a unique index on an expression, or NULL */
 } HfTable;
 
@@ -276,6 +277,12 @@ void hf_table_clear(HfTable *table);
 ** sqlite3_free takes it back. */
 char *hf_table_list(HfConn *conn, const HfTable *table, int columns,
                     const char *prefix, HfError *err);
+
+/* SQL: is there a row t of the table with which NEW clashes, and of which the
+** condition `also` holds?  A search by index for each unique one: not one
+** condition with OR, for which some releases scan the table when an index is
+** partial. */
+char *hf_table_clashes(const HfTable *table, const char *also, HfError *err);
 
 /* ---- clock --------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@ void hf_table_clear(HfTable *table) {
   sqlite3_free(table->sql);
   sqlite3_free(table->named);
   sqlite3_free(table->keys);
+  for (i = 0; i < table->clashes; i++) sqlite3_free(table->clash[i]);
   sqlite3_free(table->clash);
   sqlite3_free(table->expression);
   memset(table, 0, sizeof(*table));
@@ -152,10 +153,22 @@ static const char *table_predicate(const char *sql) {
   return sqlite3_strnicmp(sql, "where", 5) == 0 ? sql + 5 : NULL;
 }
 
+static int table_clash_add(HfTable *table, char *clash, HfError *err) {
+  size_t size = (size_t)(table->clashes + 1) * sizeof(*table->clash);
+  char **more = clash != NULL ? sqlite3_realloc64(table->clash, size) : NULL;
+  if (more == NULL) {
+    sqlite3_free(clash);
+    return hf_fail(err, SQLITE_NOMEM, NULL);
+  }
+  table->clash = more;
+  table->clash[table->clashes++] = clash;
+  return SQLITE_OK;
+}
+
 /* The comparison of one unique index: with what NEW will hold, which for a NULL
 ** in a NOT NULL column is its default. */
 static int table_clash_index(HfConn *conn, HfTable *table, const char *index,
-                             sqlite3_str *clash, HfError *err) {
+                             HfError *err) {
   char *terms = NULL, *sql = NULL, *neu = NULL;
   const char *predicate = NULL;
   hf_query_text(
@@ -187,14 +200,14 @@ static int table_clash_index(HfConn *conn, HfTable *table, const char *index,
         table->name, table->name, table->schema);
   }
   if (err->rc == SQLITE_OK && terms != NULL) {
-    if (sqlite3_str_length(clash) > 0) sqlite3_str_appendall(clash, " OR ");
-    if (predicate == NULL) {
-      sqlite3_str_appendf(clash, "(%s)", terms);
-    } else { /* both rows must be in the index */
-      sqlite3_str_appendf(
-          clash, "(%s AND (%s) AND EXISTS (SELECT 1 FROM (%s) WHERE (%s)))",
-          terms, predicate, neu, predicate);
-    }
+    char *clash =
+        predicate == NULL
+            ? hf_format(err, "%s", terms)
+            : hf_format(
+                  err, /* both rows must be in the index */
+                  "%s AND (%s) AND EXISTS (SELECT 1 FROM (%s) WHERE (%s))",
+                  terms, predicate, neu, predicate);
+    table_clash_add(table, clash, err);
   }
   sqlite3_free(neu);
   sqlite3_free(terms);
@@ -205,11 +218,12 @@ static int table_clash_index(HfConn *conn, HfTable *table, const char *index,
 /* With which rows a new one can clash: any that OR REPLACE would displace. */
 static int table_clash(HfConn *conn, HfTable *table, int without_rowid,
                        HfError *err) {
-  sqlite3_str *clash = sqlite3_str_new(NULL);
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
   if (!without_rowid) {
-    sqlite3_str_appendf(clash, "t.%s = NEW.%s", table->id[0], table->id[0]);
+    table_clash_add(table,
+                    hf_format(err, "t.%s = NEW.%s", table->id[0], table->id[0]),
+                    err);
   }
   hf_prepare(conn->db, &stmt, err,
              "SELECT i.name, (SELECT 1 FROM pragma_index_xinfo(i.name, %Q)"
@@ -224,14 +238,24 @@ static int table_clash(HfConn *conn, HfTable *table, int without_rowid,
       table->expression = index;
       continue;
     }
-    if (index != NULL) table_clash_index(conn, table, index, clash, err);
+    if (index != NULL) table_clash_index(conn, table, index, err);
     sqlite3_free(index);
   }
   if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
   sqlite3_finalize(stmt);
-  if (sqlite3_str_length(clash) == 0) sqlite3_str_appendall(clash, "0");
-  table->clash = hf_str_finish(clash, err);
   return err->rc;
+}
+
+char *hf_table_clashes(const HfTable *table, const char *also, HfError *err) {
+  sqlite3_str *sql = sqlite3_str_new(NULL);
+  int i;
+  for (i = 0; i < table->clashes; i++) {
+    sqlite3_str_appendf(sql,
+                        "%sEXISTS (SELECT 1 FROM \"%w\" AS t\n"
+                        "             WHERE %s AND (%s))",
+                        i ? "\n  OR " : "", table->name, table->clash[i], also);
+  }
+  return hf_str_finish(sql, err);
 }
 
 static int table_columns(HfConn *conn, HfTable *table, HfError *err) {
