@@ -144,7 +144,7 @@ static void dsse_sign(sqlite3_context *context, int argc,
     return;
   }
   pae = dsse_pae(type, type_size, payload, size, &pae_size);
-  rc = pae != NULL ? hf_ed25519_sign(secret, pae, pae_size, signature)
+  rc = pae != NULL ? hf_ed25519_sign(secret, NULL, pae, pae_size, signature)
                    : HF_NOMEM;
   hf_wipe(secret, sizeof(secret));
   sqlite3_free(pae);

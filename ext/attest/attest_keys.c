@@ -156,7 +156,7 @@ static void keys_sign(sqlite3_context *context, int argc,
     return;
   }
   if (attest_encode(context, argc - 1, argv + 1, &data, &size)) {
-    rc = hf_ed25519_sign(secret, data, (size_t)size, signature);
+    rc = hf_ed25519_sign(secret, NULL, data, (size_t)size, signature);
     sqlite3_free(data);
     keys_result(context, rc, signature, sizeof(signature));
   }

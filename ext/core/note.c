@@ -176,7 +176,7 @@ int hf_note_sign(const HfNoteKey *key, const char *text, size_t size,
   *line_size = 0;
   if (!hf_note_is_text(text, size)) return HF_RANGE;
   memcpy(data, key->id, sizeof(key->id));
-  rc = hf_ed25519_sign(key->secret, text, size, data + 4);
+  rc = hf_ed25519_sign(key->secret, key->public_key, text, size, data + 4);
   if (rc != HF_OK) return rc;
   memcpy(line, NOTE_DASH, n);
   memcpy(line + n, key->name, name);

@@ -18,14 +18,34 @@ static int signature_failed(void) {
   return HF_CRYPTO;
 }
 
-static EVP_PKEY *signature_private(const unsigned char *secret) {
-  return EVP_PKEY_new_raw_private_key_ex(NULL, "ED25519", NULL, secret,
-                                         HF_ED25519_KEY);
+/* Deriving the public key takes as long as a signature, so one that is known is
+** used. */
+static EVP_PKEY *signature_private(const unsigned char *secret,
+                                   const unsigned char *public_key) {
+  OSSL_PARAM part[3];
+  EVP_PKEY_CTX *context;
+  EVP_PKEY *key = NULL;
+  if (public_key == NULL) {
+    return EVP_PKEY_new_raw_private_key_ex(NULL, "ED25519", NULL, secret,
+                                           HF_ED25519_KEY);
+  }
+  part[0] = OSSL_PARAM_construct_octet_string(
+      OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)secret, HF_ED25519_KEY);
+  part[1] = OSSL_PARAM_construct_octet_string(
+      OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)public_key, HF_ED25519_KEY);
+  part[2] = OSSL_PARAM_construct_end();
+  context = EVP_PKEY_CTX_new_from_name(NULL, "ED25519", NULL);
+  if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
+      EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, part) != 1) {
+    key = NULL;
+  }
+  EVP_PKEY_CTX_free(context);
+  return key;
 }
 
 int hf_ed25519_public(const unsigned char secret[HF_ED25519_KEY],
                       unsigned char public_key[HF_ED25519_KEY]) {
-  EVP_PKEY *key = signature_private(secret);
+  EVP_PKEY *key = signature_private(secret, NULL);
   size_t size = HF_ED25519_KEY;
   int good = key != NULL &&
              EVP_PKEY_get_raw_public_key(key, public_key, &size) == 1 &&
@@ -71,9 +91,10 @@ int hf_ed25519_is_sound(const unsigned char public_key[HF_ED25519_KEY]) {
 /* ---- signatures ---------------------------------------------------------- */
 
 int hf_ed25519_sign(const unsigned char secret[HF_ED25519_KEY],
-                    const void *data, size_t size,
+                    const unsigned char *public_key, const void *data,
+                    size_t size,
                     unsigned char signature[HF_ED25519_SIGNATURE]) {
-  EVP_PKEY *key = signature_private(secret);
+  EVP_PKEY *key = signature_private(secret, public_key);
   EVP_MD_CTX *context = EVP_MD_CTX_new();
   size_t length = HF_ED25519_SIGNATURE;
   int good =

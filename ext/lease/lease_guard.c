@@ -94,10 +94,25 @@ static char *guard_holds(const Guard *guard, const char *row, HfError *err) {
   return sql;
 }
 
+/* SQL: there is a row that the new one would displace, of another resource. */
+static char *guard_displaces(const Guard *guard, const char *other,
+                             const char *neu, HfError *err) {
+  const HfTable *table = guard->table;
+  sqlite3_str *sql = sqlite3_str_new(NULL);
+  int i;
+  for (i = 0; i < table->clashes; i++) {
+    sqlite3_str_appendf(sql,
+                        "\n  OR EXISTS (SELECT 1 FROM \"%w\" AS t\n"
+                        "              WHERE %s AND (%s) IS NOT (%s))",
+                        table->name, table->clash[i], other, neu);
+  }
+  return hf_str_finish(sql, err);
+}
+
 /* What a write must not do beside that: take the row to another resource, or
 ** displace a row of another one.  An empty text for DELETE. */
 static char *guard_strays(const Guard *guard, int which, HfError *err) {
-  char *neu, *alt, *other, *strange, *clashes, *sql = NULL;
+  char *neu, *alt, *other, *displaces, *sql = NULL;
   if (which == 2) return hf_format(err, "");
   neu =
       guard_expression(guard->conn, guard->table, guard->resource, "NEW", err);
@@ -105,15 +120,13 @@ static char *guard_strays(const Guard *guard, int which, HfError *err) {
       guard_expression(guard->conn, guard->table, guard->resource, "OLD", err);
   other =
       guard_expression(guard->conn, guard->table, guard->resource, "t", err);
-  strange = hf_format(err, "(%s) IS NOT (%s)", other, neu);
-  clashes = hf_table_clashes(guard->table, strange, err);
+  displaces = guard_displaces(guard, other, neu, err);
   if (err->rc == SQLITE_OK && which == 0) {
-    sql = hf_format(err, "\n  OR %s", clashes);
+    sql = hf_format(err, "%s", displaces);
   } else if (err->rc == SQLITE_OK) {
-    sql = hf_format(err, "\n  OR (%s) IS NOT (%s)\n  OR %s", alt, neu, clashes);
+    sql = hf_format(err, "\n  OR (%s) IS NOT (%s)%s", alt, neu, displaces);
   }
-  sqlite3_free(strange);
-  sqlite3_free(clashes);
+  sqlite3_free(displaces);
   sqlite3_free(neu);
   sqlite3_free(alt);
   sqlite3_free(other);

@@ -80,35 +80,54 @@ static char *objects_change(const TrackPieces *p, const char *verb,
   return hf_str_finish(sql, err);
 }
 
-/* A row that clashes in two indexes is told by the first. */
+/* The row t clashes with NEW in the i-th unique index.  An INSERT that leaves
+** the key to SQLite sees -1 in its place, which is nobody's. */
+static void objects_clash(const TrackPieces *p, int i, int update,
+                          sqlite3_str *sql) {
+  const HfTable *table = p->table;
+  sqlite3_str_appendall(sql, table->clash[i]);
+  if (i == 0 && table->rowid && !update) {
+    sqlite3_str_appendf(sql, " AND NEW.%s <> -1", table->id[0]);
+  }
+}
+
+/* And in none before it, so that each is told once. */
+static void objects_clash_first(const TrackPieces *p, int i, int update,
+                                sqlite3_str *sql) {
+  int j;
+  objects_clash(p, i, update, sql);
+  for (j = 0; j < i; j++) {
+    sqlite3_str_appendall(sql, " AND (");
+    objects_clash(p, j, update, sql);
+    sqlite3_str_appendall(sql, ") IS NOT 1");
+  }
+  if (update) sqlite3_str_appendf(sql, " AND NOT (%s)", p->own);
+}
+
 static char *objects_before(const TrackPieces *p, int update, HfError *err) {
   const HfTable *table = p->table;
-  char *also =
-      update ? hf_format(err, "NOT (%s)", p->own) : hf_format(err, "1");
-  char *any = also != NULL ? hf_table_clashes(table, also, err) : NULL;
   sqlite3_str *sql = sqlite3_str_new(NULL);
-  int i, j;
-  sqlite3_str_appendf(sql,
-                      "\"%w_track_before_%s\" BEFORE %s ON \"%w\"\n"
-                      "WHEN %s\n"
-                      "BEGIN\n"
-                      "  INSERT INTO \"%w\"(at, table_name, op, old)",
+  int i;
+  sqlite3_str_appendf(sql, "\"%w_track_before_%s\" BEFORE %s ON \"%w\"",
                       p->label, update ? "update" : "insert",
-                      update ? "UPDATE" : "INSERT", table->name, any,
-                      p->ledger);
+                      update ? "UPDATE" : "INSERT", table->name);
+  for (i = 0; i < table->clashes; i++) {
+    sqlite3_str_appendf(sql, "\n%s EXISTS (SELECT 1 FROM \"%w\" AS t WHERE ",
+                        i ? "  OR" : "WHEN", table->name);
+    objects_clash_first(p, i, update, sql);
+    sqlite3_str_appendall(sql, ")");
+  }
+  sqlite3_str_appendf(
+      sql, "\nBEGIN\n  INSERT INTO \"%w\"(at, table_name, op, old)", p->ledger);
   for (i = 0; i < table->clashes; i++) {
     sqlite3_str_appendf(sql,
                         "%s\n  SELECT %d, %Q, 'delete', attest_canonical(%s)\n"
-                        "    FROM \"%w\" AS t WHERE %s AND (%s)",
+                        "    FROM \"%w\" AS t WHERE ",
                         i ? "\n  UNION ALL" : "", TRACK_DISPLACED, p->label,
-                        p->stored, table->name, table->clash[i], also);
-    for (j = 0; j < i; j++) {
-      sqlite3_str_appendf(sql, " AND (%s) IS NOT 1", table->clash[j]);
-    }
+                        p->stored, table->name);
+    objects_clash_first(p, i, update, sql);
   }
   sqlite3_str_appendall(sql, ";\nEND");
-  sqlite3_free(also);
-  sqlite3_free(any);
   return hf_str_finish(sql, err);
 }
 

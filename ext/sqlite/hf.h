@@ -263,8 +263,11 @@ typedef struct HfTable {
                ** from 0; empty when there is no primary key */
   char **id;   /* the columns that find a row, quoted: rowid, or the key */
   int ids;
-  char **clash; /* SQL for each unique index: t."a" = NEW."a" AND ... */
+  char **clash; /* SQL for each unique index: t."a" = NEW."a" AND ...; to be
+                ** used one by one, for some releases scan the table for one
+                ** condition with OR, when an index is partial */
   int clashes;
+  int rowid;        /* the first of them is by rowid */
   char *expression; /* a unique index on an expression, or NULL */
 } HfTable;
 
@@ -277,12 +280,6 @@ void hf_table_clear(HfTable *table);
 ** sqlite3_free takes it back. */
 char *hf_table_list(HfConn *conn, const HfTable *table, int columns,
                     const char *prefix, HfError *err);
-
-/* SQL: is there a row t of the table with which NEW clashes, and of which the
-** condition `also` holds?  A search by index for each unique one: not one
-** condition with OR, for which some releases scan the table when an index is
-** partial. */
-char *hf_table_clashes(const HfTable *table, const char *also, HfError *err);
 
 /* ---- clock --------------------------------------------------------------- */
 

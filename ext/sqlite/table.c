@@ -221,6 +221,7 @@ static int table_clash(HfConn *conn, HfTable *table, int without_rowid,
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
   if (!without_rowid) {
+    table->rowid = 1;
     table_clash_add(table,
                     hf_format(err, "t.%s = NEW.%s", table->id[0], table->id[0]),
                     err);
@@ -244,18 +245,6 @@ static int table_clash(HfConn *conn, HfTable *table, int without_rowid,
   if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
   sqlite3_finalize(stmt);
   return err->rc;
-}
-
-char *hf_table_clashes(const HfTable *table, const char *also, HfError *err) {
-  sqlite3_str *sql = sqlite3_str_new(NULL);
-  int i;
-  for (i = 0; i < table->clashes; i++) {
-    sqlite3_str_appendf(sql,
-                        "%sEXISTS (SELECT 1 FROM \"%w\" AS t\n"
-                        "             WHERE %s AND (%s))",
-                        i ? "\n  OR " : "", table->name, table->clash[i], also);
-  }
-  return hf_str_finish(sql, err);
 }
 
 static int table_columns(HfConn *conn, HfTable *table, HfError *err) {

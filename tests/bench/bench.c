@@ -496,6 +496,12 @@ static void measure_large(void) {
   sqlite3_close(big);
 }
 
+/* Is this part asked for?  BENCH_ONLY names one; without it, all are. */
+static int chosen(const char *part) {
+  const char *only = getenv("BENCH_ONLY");
+  return only == NULL || strcmp(only, part) == 0;
+}
+
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
   library = argv[1];
@@ -507,17 +513,21 @@ int main(int argc, char **argv) {
   printf("SQLite %s, %ld rows, %d pairs, WAL, synchronous NORMAL; processor "
          "time\n",
          sqlite3_libversion(), rows, pairs);
-  measure_appends("append_single", "append / INSERT, one a transaction",
-                  rows / 25, 0, 1.4);
-  measure_appends("append_bulk", "append / INSERT, in one transaction", rows, 1,
-                  2.0);
-  measure_verify();
-  measure_original(rows / 25);
-  measure_hash();
-  measure_track();
-  measure_checkpoint();
-  measure_large();
-  measure_proofs();
-  measure_rows();
+  if (chosen("append")) {
+    measure_appends("append_single", "append / INSERT, one a transaction",
+                    rows / 25, 0, 1.4);
+    measure_appends("append_bulk", "append / INSERT, in one transaction", rows,
+                    1, 2.0);
+    measure_verify();
+    measure_original(rows / 25);
+  }
+  if (chosen("hash")) measure_hash();
+  if (chosen("track")) measure_track();
+  if (chosen("checkpoint")) measure_checkpoint();
+  if (chosen("large")) {
+    measure_large();
+    measure_proofs();
+    measure_rows();
+  }
   return 0;
 }

@@ -56,7 +56,7 @@ def test_two_displaced_and_a_child_in_the_same_table(db, action, child):
     " INSERT INTO t VALUES (-OLD.id, NULL, OLD.v); END",
     "AFTER DELETE ON t BEGIN UPDATE t SET v = v + 1; END",
     "BEFORE INSERT ON t WHEN NEW.id > 0 BEGIN"
-    " INSERT OR IGNORE INTO t VALUES (-NEW.id, NULL, NEW.v); END"])
+    " INSERT OR IGNORE INTO t VALUES (-9 - NEW.id, NULL, NEW.v); END"])
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_replace_and_a_trigger_on_the_same_table(db, trigger, order):
     """Nothing is lost, and nothing told twice."""
@@ -278,3 +278,21 @@ def test_a_partial_index_costs_no_scan(db):
     many = costs(1002), costs(1003)
     for before, after in zip(sum(few, []), sum(many, [])):
         assert after < before + 200, (few, many)
+
+
+def test_the_row_that_stands_for_a_key_to_come(db):
+    """A BEFORE INSERT trigger sees -1 for a key that SQLite will choose: the
+    row of that key was told to be deleted."""
+    db.run("CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE, v)")
+    track(db)
+    db.run("INSERT INTO t VALUES (-1, 'a', 1), (5, 'b', 2)")
+    db.run("INSERT OR REPLACE INTO t(u, v) VALUES ('c', 3)")
+    whole(db)
+    db.run("INSERT OR REPLACE INTO t(u, v) VALUES ('a', 4)")
+    whole(db)
+    assert db.value("SELECT count(*) FROM l WHERE op = 'delete'") == 1
+    # The one that is given cannot be told from it: a limit, that is shown.
+    db.run("INSERT INTO t VALUES (-1, 'd', 5)")
+    db.run("INSERT OR REPLACE INTO t VALUES (-1, 'e', 6)")
+    assert [row[0] for row in reconcile(db)] == (
+        [] if db.value("PRAGMA recursive_triggers") else ["row_missing"])

@@ -45,7 +45,9 @@ static void test_ed25519_vectors(void) {
     CHECK(hf_ed25519_public(secret, public_key) == HF_OK);
     CHECK_EQ_HEX(public_key, 32, vector[i].public_key);
     CHECK(hf_ed25519_is_sound(public_key));
-    CHECK(hf_ed25519_sign(secret, message, n, signature) == HF_OK);
+    CHECK(hf_ed25519_sign(secret, NULL, message, n, signature) == HF_OK);
+    CHECK_EQ_HEX(signature, 64, vector[i].signature);
+    CHECK(hf_ed25519_sign(secret, public_key, message, n, signature) == HF_OK);
     CHECK_EQ_HEX(signature, 64, vector[i].signature);
     CHECK(hf_ed25519_verify(public_key, signature, message, n, &good) == HF_OK);
     CHECK(good);
@@ -74,7 +76,7 @@ static void test_malleated(void) {
   unhex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010",
         order);
   hf_ed25519_public(secret, public_key);
-  hf_ed25519_sign(secret, "message", 7, signature);
+  hf_ed25519_sign(secret, NULL, "message", 7, signature);
   for (i = 0; i < 32; i++) {
     carry += signature[32 + i] + order[i];
     signature[32 + i] = (unsigned char)carry;
@@ -130,7 +132,7 @@ static void test_generate(void) {
   CHECK(hf_ed25519_generate(secret[0], public_key[0]) == HF_OK);
   CHECK(hf_ed25519_generate(secret[1], public_key[1]) == HF_OK);
   CHECK(memcmp(secret[0], secret[1], 32) != 0);
-  hf_ed25519_sign(secret[0], "x", 1, signature);
+  hf_ed25519_sign(secret[0], NULL, "x", 1, signature);
   hf_ed25519_verify(public_key[0], signature, "x", 1, &good);
   CHECK(good);
   hf_ed25519_verify(public_key[1], signature, "x", 1, &good);
