@@ -169,7 +169,8 @@ static void cosign(const HfNoteKey *key, const char *text, uint64_t when,
                (unsigned long long)when, text);
   memcpy(data, key->id, 4);
   for (i = 0; i < 8; i++) data[4 + i] = (unsigned char)(when >> (56 - 8 * i));
-  CHECK(hf_ed25519_sign(key->secret, NULL, message, (size_t)n, data + 12) == HF_OK);
+  CHECK(hf_ed25519_sign(key->secret, NULL, message, (size_t)n, data + 12) ==
+        HF_OK);
   if (flip >= 0) data[4 + flip / 8] ^= (unsigned char)(1 << flip % 8);
   hf_base64_encode(data, (size_t)size, base64);
   (void)sprintf(note + strlen(note), "\xe2\x80\x94 %s %s\n", key->name, base64);
