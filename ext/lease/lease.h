@@ -4,7 +4,9 @@
 **   lease_schema.c     the options of CREATE VIRTUAL TABLE ... USING lease
 **   lease_objects.c    the tables and triggers behind a lease table
 **   lease_decide.c     the decisions: acquire, renew, release, steal, transfer
+**   lease_denial.c     denials of the walls, which outlive their error
 **   lease_table.c      the virtual table: SELECT and DML, the walls
+**   lease_doctor.c     the leases' part of holdfast_check; registration
 **   lease_functions.c  the doors: lease_acquire, lease_renew, ...
 **   lease_guard.c      lease_guard, lease_unguard: fencing of ordinary tables
 **
@@ -89,6 +91,9 @@ int lease_objects_create(HfLease *lease, HfError *err);
 int lease_objects_drop(HfLease *lease, HfError *err);
 int lease_objects_rename(HfLease *lease, const char *to, HfError *err);
 
+/* What the doctor finds amiss behind a lease table. */
+int lease_objects_check(HfLease *lease, HfFindings *list, HfError *err);
+
 /* ---- decisions (lease_decide.c) ------------------------------------------ */
 
 int lease_prepare(HfLease *lease, HfError *err);
@@ -168,8 +173,24 @@ int lease_event(HfLease *lease, sqlite3_int64 at, const char *kind,
                 const Lease *row, sqlite3_int64 held_ms, sqlite3_value *detail,
                 HfError *err);
 
+/* The event of a denial: who wanted it is the row's holder, who has it is the
+** detail. */
+int lease_contended(HfLease *lease, sqlite3_int64 at, const Lease *row,
+                    const char *detail, HfError *err);
+
 /* Take a statement of the lease; a missing table is corruption. */
 int lease_take(HfLease *lease, const char *sql, HfStmt *out, HfError *err);
+
+/* ---- denials of the walls (lease_denial.c) ------------------------------- */
+
+/* Keep a denial in memory: of this row, to that holder. */
+void lease_deny(HfLease *lease, const Lease *row, sqlite3_value *holder,
+                sqlite3_int64 now);
+int lease_denials_pending(const HfLease *lease);
+
+/* Enter them in the history; then say what became of the transaction. */
+int lease_denials_write(HfLease *lease, HfError *err);
+void lease_denials_settle(HfLease *lease, int committed);
 
 /* ---- finding one by name (lease_table.c) --------------------------------- */
 
@@ -180,6 +201,8 @@ typedef struct LeasePin {
 
 int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
               LeasePin *pin, HfError *err);
+int lease_pin_name(HfConn *conn, const char *schema, const char *name,
+                   LeasePin *pin, HfError *err);
 void lease_unpin(LeasePin *pin);
 
 /* ---- registration -------------------------------------------------------- */
@@ -187,5 +210,9 @@ void lease_unpin(LeasePin *pin);
 int lease_table_register(HfConn *conn);
 int lease_functions_register(HfConn *conn);
 int lease_guard_register(HfConn *conn);
+
+/* The doctor's look at the guards of a database. */
+int lease_guard_check(HfConn *conn, const char *schema, HfFindings *list,
+                      HfError *err);
 
 #endif

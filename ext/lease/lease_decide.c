@@ -124,10 +124,13 @@ int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
   return decide_read(lease, &stmt, row, err);
 }
 
-/* The high-water mark. */
+/* The high-water mark, which every decision reads first.  When the schema has
+** changed since, the statements that are kept must go: one that a trigger has
+** made write a virtual table could not be prepared again. */
 static int decide_mark(HfLease *lease, sqlite3_int64 *token, sqlite3_int64 *now,
                        HfError *err) {
   HfStmt stmt;
+  int stale;
   *token = *now = 0;
   if (lease_take(lease, lease->sql_mark, &stmt, err) != SQLITE_OK) {
     return err->rc;
@@ -145,6 +148,9 @@ static int decide_mark(HfLease *lease, sqlite3_int64 *token, sqlite3_int64 *now,
     default:
       hf_fail_db(err, lease->db);
   }
+  stale = stmt.fresh ||
+          sqlite3_stmt_status(stmt.p, SQLITE_STMTSTATUS_REPREPARE, 1) > 0;
+  if (stale) hf_stmts_clear(&lease->stmts);
   hf_stmt_give(&lease->stmts, &stmt);
   return err->rc;
 }
@@ -276,9 +282,11 @@ static int decide_token(HfLease *lease, sqlite3_int64 *token, HfError *err) {
   return err->rc;
 }
 
-int lease_event(HfLease *lease, sqlite3_int64 at, const char *kind,
-                const Lease *row, sqlite3_int64 held_ms, sqlite3_value *detail,
-                HfError *err) {
+/* detail: either may be NULL. */
+static int decide_event(HfLease *lease, sqlite3_int64 at, const char *kind,
+                        const Lease *row, sqlite3_int64 held_ms,
+                        sqlite3_value *detail, const char *words,
+                        HfError *err) {
   HfStmt stmt;
   if (lease_take(lease, lease->sql_event, &stmt, err) != SQLITE_OK) {
     return err->rc;
@@ -291,10 +299,23 @@ int lease_event(HfLease *lease, sqlite3_int64 at, const char *kind,
   if (held_ms >= 0) sqlite3_bind_int64(stmt.p, 6, held_ms);
   if (detail != NULL && sqlite3_value_type(detail) == SQLITE_TEXT) {
     sqlite3_bind_value(stmt.p, 7, detail);
+  } else if (words != NULL) {
+    sqlite3_bind_text(stmt.p, 7, words, -1, SQLITE_STATIC);
   }
   hf_step_done(lease->db, stmt.p, err);
   hf_stmt_give(&lease->stmts, &stmt);
   return err->rc;
+}
+
+int lease_event(HfLease *lease, sqlite3_int64 at, const char *kind,
+                const Lease *row, sqlite3_int64 held_ms, sqlite3_value *detail,
+                HfError *err) {
+  return decide_event(lease, at, kind, row, held_ms, detail, NULL, err);
+}
+
+int lease_contended(HfLease *lease, sqlite3_int64 at, const Lease *row,
+                    const char *detail, HfError *err) {
+  return decide_event(lease, at, "contended", row, -1, NULL, detail, err);
 }
 
 /* ---- decisions ----------------------------------------------------------- */

@@ -31,6 +31,19 @@ typedef struct Door {
   HfError err;
 } Door;
 
+/* Write what the walls have denied: here, when the transaction is our own, else
+** let the table take part in the one that is open, and write it at its end. */
+static void door_denials(Door *door) {
+  HfLease *lease = door->pin.lease;
+  if (!lease_denials_pending(lease)) return;
+  if (door->txn == HF_TXN_OWN) {
+    lease_denials_write(lease, &door->err);
+  } else {
+    hf_exec(lease->db, &door->err, "DELETE FROM \"%w\".\"%w\" WHERE 0",
+            lease->schema, lease->name);
+  }
+}
+
 static int door_open(Door *door, HfConn *conn, const char *name,
                      sqlite3_value *table, sqlite3_value *now) {
   memset(door, 0, sizeof(*door));
@@ -39,6 +52,7 @@ static int door_open(Door *door, HfConn *conn, const char *name,
       hf_txn_begin(conn->db, door->pin.lease->schema, name, &door->txn,
                    &door->err) == SQLITE_OK) {
     door->begun = 1;
+    door_denials(door);
     lease_now(door->pin.lease, now, &door->now, &door->err);
   }
   return door->err.rc;
@@ -48,6 +62,9 @@ static int door_open(Door *door, HfConn *conn, const char *name,
 static int door_close(Door *door, sqlite3_context *context) {
   if (door->begun) {
     hf_txn_end(sqlite3_context_db_handle(context), door->txn, &door->err);
+    if (door->txn == HF_TXN_OWN) {
+      lease_denials_settle(door->pin.lease, door->err.rc == SQLITE_OK);
+    }
   }
   lease_unpin(&door->pin);
   if (door->err.rc == SQLITE_OK) return 1;
@@ -106,11 +123,12 @@ static int acquire_once(sqlite3_context *context, int argc,
       if (verdict == LEASE_GRANTED) *token = row.token;
       *left = row.expires_at - door.now;
       if (verdict == LEASE_DELAYED) *left += lease->options.lock_delay_ms;
-      if (verdict != LEASE_GRANTED && record) {
+      if ((verdict == LEASE_HELD || verdict == LEASE_DELAYED) && record) {
         /* Who wanted it, and in detail who has it. */
-        sqlite3_free(row.holder);
+        char *has = row.holder;
         row.holder = hf_format(&door.err, "%s", sqlite3_value_text(argv[2]));
-        lease_event(lease, door.now, "contended", &row, -1, NULL, &door.err);
+        lease_contended(lease, door.now, &row, has, &door.err);
+        sqlite3_free(has);
       }
     }
   }
@@ -393,11 +411,4 @@ int lease_functions_register(HfConn *conn) {
   };
   return hf_register_functions(conn, functions,
                                sizeof(functions) / sizeof(*functions));
-}
-
-int hf_lease_register(HfConn *conn) {
-  int rc = lease_table_register(conn);
-  if (rc == SQLITE_OK) rc = lease_functions_register(conn);
-  if (rc == SQLITE_OK) rc = lease_guard_register(conn);
-  return rc;
 }

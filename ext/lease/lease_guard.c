@@ -312,6 +312,74 @@ static void guard_unguard(sqlite3_context *context, int argc,
   }
 }
 
+/* The guard of a table against its unique indexes as they are now. */
+static int guard_check_table(HfConn *conn, const char *schema,
+                             const char *trigger, const char *name,
+                             HfFindings *list, HfError *err) {
+  char *full = hf_format(err, "%s.%s", schema, name), *sql = NULL;
+  HfTable table;
+  int i;
+  memset(&table, 0, sizeof(table));
+  if (full == NULL ||
+      hf_query_text(conn->db, err, &sql,
+                    "SELECT sql FROM \"%w\".sqlite_schema"
+                    " WHERE type = 'trigger' AND name = %Q",
+                    schema, trigger) != SQLITE_OK ||
+      sql == NULL || /* the manifest tells */
+      hf_table_read(conn, "holdfast_check", full, &table, err) != SQLITE_OK) {
+    sqlite3_free(full);
+    sqlite3_free(sql);
+    hf_table_clear(&table);
+    return err->rc;
+  }
+  for (i = 0; i < table.clashes && strstr(sql, table.clash[i]) != NULL; i++) {
+  }
+  if ((i < table.clashes || table.expression != NULL) &&
+      hf_findings_add(list, "guard_altered", trigger,
+                      "%s has a unique index by which OR REPLACE could "
+                      "displace rows unseen; call lease_guard again",
+                      name) != SQLITE_OK) {
+    hf_fail(err, SQLITE_NOMEM, NULL);
+  }
+  sqlite3_free(full);
+  sqlite3_free(sql);
+  hf_table_clear(&table);
+  return err->rc;
+}
+
+int lease_guard_check(HfConn *conn, const char *schema, HfFindings *list,
+                      HfError *err) {
+  sqlite3_stmt *stmt;
+  sqlite3_int64 there = 0;
+  int rc = SQLITE_DONE;
+  if (hf_query_int(conn->db, err, 0, &there,
+                   "SELECT 1 FROM \"%w\".sqlite_schema"
+                   " WHERE name = 'holdfast_guard' AND type = 'table'",
+                   schema) != SQLITE_OK ||
+      !there ||
+      hf_prepare(conn->db, &stmt, err,
+                 "SELECT g.name, s.tbl_name FROM \"%w\".holdfast_guard AS g"
+                 " JOIN \"%w\".sqlite_schema AS s ON s.name = g.name"
+                 " WHERE g.area = 'lease' AND s.type = 'trigger'"
+                 "   AND g.name IN (s.tbl_name || '_lease_insert',"
+                 "                  s.tbl_name || '_lease_update')",
+                 schema, schema) != SQLITE_OK) {
+    return err->rc;
+  }
+  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    char *trigger = hf_column_text(stmt, 0, err);
+    char *table = hf_column_text(stmt, 1, err);
+    if (err->rc == SQLITE_OK) {
+      guard_check_table(conn, schema, trigger, table, list, err);
+    }
+    sqlite3_free(trigger);
+    sqlite3_free(table);
+  }
+  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
+  sqlite3_finalize(stmt);
+  return err->rc;
+}
+
 int lease_guard_register(HfConn *conn) {
   static const HfFunction functions[] = {
       {"lease_guard", 4, HF_CHANGES, guard_function},

@@ -119,6 +119,82 @@ int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
   return behind_create_triggers(lease, to, err);
 }
 
+/* ---- the doctor ---------------------------------------------------------- */
+
+/* Is the object's text, from its name on, this one?  *found: 0 none, -1 another,
+** 1 this one. */
+static int behind_compare(HfLease *lease, const char *name, const char *verb,
+                          char *wanted, int *found, HfError *err) {
+  char *sql = NULL;
+  hf_query_text(lease->db, err, &sql,
+                "SELECT sql FROM \"%w\".sqlite_schema WHERE name = %Q",
+                lease->schema, name);
+  *found = sql == NULL ? 0
+           : wanted != NULL && strncmp(sql, verb, strlen(verb)) == 0 &&
+                   strcmp(sql + strlen(verb), wanted) == 0
+               ? 1
+               : -1;
+  sqlite3_free(sql);
+  return err->rc;
+}
+
+static int behind_check_table(HfLease *lease, const char *suffix, char *wanted,
+                              HfFindings *list, HfError *err) {
+  char *name = hf_format(err, "%s_%s", lease->name, suffix);
+  int found = 1;
+  if (name != NULL &&
+      behind_compare(lease, name, "CREATE TABLE ", wanted, &found, err) ==
+          SQLITE_OK &&
+      found != 1 &&
+      hf_findings_add(list, "config_altered", name,
+                      found ? "it is not the table that was made with %s; "
+                              "restore it"
+                            : "the table behind %s is missing; restore it",
+                      lease->name) != SQLITE_OK) {
+    hf_fail(err, SQLITE_NOMEM, NULL);
+  }
+  sqlite3_free(name);
+  return err->rc;
+}
+
+static int behind_check_trigger(HfLease *lease, int which, HfFindings *list,
+                                HfError *err) {
+  char *name = hf_format(err, "%s_held_%s", lease->name, behind_suffix[which]);
+  char *wanted = behind_trigger(lease->name, lease->id, which, err);
+  int found = 1, rc = SQLITE_OK;
+  if (name != NULL && behind_compare(lease, name, "CREATE TRIGGER ", wanted,
+                                     &found, err) == SQLITE_OK) {
+    if (found == 0) {
+      rc = hf_findings_add(list, "guard_missing", name,
+                           "nothing refuses a direct %s of leases; restore it",
+                           behind_verb[which]);
+    } else if (found < 0) {
+      rc = hf_findings_add(list, "guard_altered", name,
+                           "it is not the one that was made with %s; restore "
+                           "it",
+                           lease->name);
+    }
+    if (rc != SQLITE_OK) hf_fail(err, rc, NULL);
+  }
+  sqlite3_free(name);
+  sqlite3_free(wanted);
+  return err->rc;
+}
+
+int lease_objects_check(HfLease *lease, HfFindings *list, HfError *err) {
+  char *held = hf_format(err, BEHIND_HELD, lease->name);
+  char *event = hf_format(err, BEHIND_EVENT, lease->name);
+  int i;
+  if (err->rc == SQLITE_OK) {
+    behind_check_table(lease, "held", held, list, err);
+    behind_check_table(lease, "event", event, list, err);
+    for (i = 0; i < 3; i++) behind_check_trigger(lease, i, list, err);
+  }
+  sqlite3_free(held);
+  sqlite3_free(event);
+  return err->rc;
+}
+
 /* The number by which a lease table and its triggers know each other: from its
 ** name, so that equal statements give equal files. */
 sqlite3_int64 lease_id(const char *name) {

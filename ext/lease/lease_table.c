@@ -319,6 +319,9 @@ static int rows_insert(HfLease *lease, sqlite3_value **value,
     if (verdict == LEASE_GRANTED) {
       *rowid = row.token;
     } else {
+      if (verdict != LEASE_EXHAUSTED) {
+        lease_deny(lease, &row, request.holder, request.now);
+      }
       rows_refuse(lease, verdict, &row, request.now, err);
     }
   }
@@ -404,32 +407,43 @@ static int rows_begin(sqlite3_vtab *vtab) {
   return SQLITE_OK;
 }
 
-static int rows_end(sqlite3_vtab *vtab) {
+/* A trigger on the history that writes a virtual table cannot run here; then
+** the denials wait for a door's transaction. */
+static int rows_sync(sqlite3_vtab *vtab) {
+  HfLease *lease = (HfLease *)vtab;
+  HfError err = {SQLITE_OK, NULL};
+  lease_denials_write(lease, &err);
+  if ((err.rc & 0xff) == SQLITE_LOCKED ||
+      (err.rc & 0xff) == SQLITE_CONSTRAINT || err.rc == SQLITE_CORRUPT_VTAB) {
+    hf_error_clear(&err); /* the commit is not to fail for that */
+  }
+  return hf_error_to_vtab(&err, vtab);
+}
+
+static int rows_commit(sqlite3_vtab *vtab) {
+  lease_denials_settle((HfLease *)vtab, 1);
+  hf_stmts_end_transaction(&((HfLease *)vtab)->stmts);
+  return SQLITE_OK;
+}
+
+static int rows_rollback(sqlite3_vtab *vtab) {
+  lease_denials_settle((HfLease *)vtab, 0);
   hf_stmts_end_transaction(&((HfLease *)vtab)->stmts);
   return SQLITE_OK;
 }
 
 /* ---- finding one by name ------------------------------------------------- */
 
-int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
-              LeasePin *pin, HfError *err) {
-  const char *text = (const char *)sqlite3_value_text(value);
+int lease_pin_name(HfConn *conn, const char *schema, const char *name,
+                   LeasePin *pin, HfError *err) {
   HfLease *lease;
-  HfName name;
   memset(pin, 0, sizeof(*pin));
-  if (text == NULL || sqlite3_value_type(value) != SQLITE_TEXT) {
-    return hf_fail(err, SQLITE_ERROR,
-                   "%s: the name of the lease table is "
-                   "missing",
-                   function);
-  }
-  if (hf_name_split(conn->db, text, &name, err) != SQLITE_OK) return err->rc;
   /* Preparing connects the table, and the statement keeps it connected. */
   if (hf_prepare(conn->db, &pin->stmt, err, "SELECT 1 FROM \"%w\".\"%w\"",
-                 name.schema, name.name) == SQLITE_OK) {
+                 schema, name) == SQLITE_OK) {
     for (lease = conn->leases; lease != NULL; lease = lease->next) {
-      if (sqlite3_stricmp(lease->schema, name.schema) == 0 &&
-          sqlite3_stricmp(lease->name, name.name) == 0) {
+      if (sqlite3_stricmp(lease->schema, schema) == 0 &&
+          sqlite3_stricmp(lease->name, name) == 0) {
         pin->lease = lease;
         break;
       }
@@ -439,11 +453,26 @@ int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
       (err->rc == SQLITE_OK ||
        (err->message && strncmp(err->message, "no such table", 13) == 0))) {
     hf_error_clear(err);
-    hf_fail(err, SQLITE_ERROR, "no such lease table: %s.%s", name.schema,
-            name.name);
+    hf_fail(err, SQLITE_ERROR, "no such lease table: %s.%s", schema, name);
   }
-  hf_name_clear(&name);
   if (err->rc != SQLITE_OK) lease_unpin(pin);
+  return err->rc;
+}
+
+int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
+              LeasePin *pin, HfError *err) {
+  const char *text = (const char *)sqlite3_value_text(value);
+  HfName name;
+  memset(pin, 0, sizeof(*pin));
+  if (text == NULL || sqlite3_value_type(value) != SQLITE_TEXT) {
+    return hf_fail(err, SQLITE_ERROR,
+                   "%s: the name of the lease table is "
+                   "missing",
+                   function);
+  }
+  if (hf_name_split(conn->db, text, &name, err) != SQLITE_OK) return err->rc;
+  lease_pin_name(conn, name.schema, name.name, pin, err);
+  hf_name_clear(&name);
   return err->rc;
 }
 
@@ -471,8 +500,9 @@ int lease_table_register(HfConn *conn) {
       .xRowid = rows_rowid,
       .xUpdate = rows_update,
       .xBegin = rows_begin,
-      .xCommit = rows_end,
-      .xRollback = rows_end,
+      .xSync = rows_sync,
+      .xCommit = rows_commit,
+      .xRollback = rows_rollback,
       .xRename = rows_rename,
   };
   return hf_register_module(conn, "lease", &module);

@@ -75,55 +75,11 @@ static int doctor_ledger(HfConn *conn, const char *schema, const char *name,
 
 static int doctor_schema(HfConn *conn, const char *schema, HfFindings *list,
                          HfError *err) {
-  sqlite3_stmt *stmt;
-  int rc = SQLITE_DONE;
-  /* The module's name however it is spaced and quoted. */
-  if (hf_prepare(conn->db, &stmt, err,
-                 "WITH v(name, sql) AS (SELECT name,"
-                 " replace(replace(replace(replace(replace(replace(replace("
-                 "replace(sql, char(10), ' '), char(13), ' '), char(9), ' '),"
-                 " '(', ' '), '\"', ' '), '`', ' '), '[', ' '), ']', ' ')"
-                 "  FROM \"%w\".sqlite_schema"
-                 " WHERE type = 'table' AND rootpage = 0"
-                 "   AND sql LIKE 'CREATE VIRTUAL TABLE%%')"
-                 "SELECT name FROM v"
-                 " WHERE replace(replace(replace(sql || ' ', '    ', ' '),"
-                 "               '  ', ' '), '  ', ' ')"
-                 "       LIKE '%% USING ledger %%' ORDER BY name",
-                 schema) != SQLITE_OK) {
-    return err->rc;
-  }
-  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-    const char *name = (const char *)sqlite3_column_text(stmt, 0);
-    if (name == NULL) {
-      hf_fail(err, SQLITE_NOMEM, NULL);
-    } else {
-      doctor_ledger(conn, schema, name, list, err);
-    }
-  }
-  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
-  sqlite3_finalize(stmt);
-  return err->rc;
+  return hf_check_virtual(conn, schema, "ledger", doctor_ledger, list, err);
 }
 
 int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err) {
-  sqlite3_stmt *stmt;
-  int rc = SQLITE_DONE;
-  if (hf_prepare(conn->db, &stmt, err,
-                 "SELECT name FROM pragma_database_list") != SQLITE_OK) {
-    return err->rc;
-  }
-  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-    const char *schema = (const char *)sqlite3_column_text(stmt, 0);
-    if (schema == NULL) {
-      hf_fail(err, SQLITE_NOMEM, NULL);
-    } else {
-      doctor_schema(conn, schema, list, err);
-    }
-  }
-  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
-  sqlite3_finalize(stmt);
-  return err->rc;
+  return hf_check_schemas(conn, doctor_schema, list, err);
 }
 
 int hf_ledger_register(HfConn *conn) {

@@ -114,8 +114,66 @@ static int check_journal(HfConn *conn, HfFindings *list, HfError *err) {
   return rc == SQLITE_OK ? SQLITE_OK : hf_fail(err, rc, NULL);
 }
 
+/* ---- every database, every virtual table --------------------------------- */
+
+int hf_check_schemas(HfConn *conn, HfCheckSchema *check, HfFindings *list,
+                     HfError *err) {
+  sqlite3_stmt *stmt;
+  int rc = SQLITE_DONE;
+  if (hf_prepare(conn->db, &stmt, err,
+                 "SELECT name FROM pragma_database_list") != SQLITE_OK) {
+    return err->rc;
+  }
+  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    const char *schema = (const char *)sqlite3_column_text(stmt, 0);
+    if (schema == NULL) {
+      hf_fail(err, SQLITE_NOMEM, NULL);
+    } else {
+      check(conn, schema, list, err);
+    }
+  }
+  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
+  sqlite3_finalize(stmt);
+  return err->rc;
+}
+
+/* The module's name however it is spaced and quoted. */
+#define CHECK_VIRTUAL \
+  "WITH v(name, sql) AS (SELECT name," \
+  " replace(replace(replace(replace(replace(replace(replace(replace(sql," \
+  " char(10), ' '), char(13), ' '), char(9), ' '), '(', ' '), '\"', ' '), " \
+  "'`'," \
+  " ' '), '[', ' '), ']', ' ')" \
+  "  FROM \"%w\".sqlite_schema WHERE type = 'table' AND rootpage = 0" \
+  "   AND sql LIKE 'CREATE VIRTUAL TABLE%%')" \
+  "SELECT name FROM v" \
+  " WHERE replace(replace(replace(sql || ' ', '    ', ' '), '  ', ' '), '  '," \
+  "               ' ') LIKE '%% USING %q %%' ORDER BY name"
+
+int hf_check_virtual(HfConn *conn, const char *schema, const char *module,
+                     HfCheckVirtual *check, HfFindings *list, HfError *err) {
+  sqlite3_stmt *stmt;
+  int rc = SQLITE_DONE;
+  if (hf_prepare(conn->db, &stmt, err, CHECK_VIRTUAL, schema, module) !=
+      SQLITE_OK) {
+    return err->rc;
+  }
+  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    const char *name = (const char *)sqlite3_column_text(stmt, 0);
+    if (name == NULL) {
+      hf_fail(err, SQLITE_NOMEM, NULL);
+    } else {
+      check(conn, schema, name, list, err);
+    }
+  }
+  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
+  sqlite3_finalize(stmt);
+  return err->rc;
+}
+
 static int check_all(HfConn *conn, HfFindings *list, HfError *err) {
-  static const HfDoctor doctor[] = {hf_install_doctor, hf_ledger_doctor};
+  static const HfDoctor doctor[] = {hf_install_doctor, hf_ledger_doctor,
+                                    hf_lease_doctor};
   size_t i;
   if (check_connection(conn, list) != SQLITE_OK) {
     return hf_fail(err, SQLITE_NOMEM, NULL);

@@ -38,6 +38,7 @@ void hf_conn_unref(void *pointer) {
   if (--conn->refs > 0) return;
   assert(conn->ledgers == NULL && conn->pending == NULL);
   assert(conn->leases == NULL && conn->deciding == NULL);
+  if (conn->denials != NULL) conn->denials_free(conn->denials);
   hf_sha256_free(conn->sha);
   sqlite3_free(conn);
 }

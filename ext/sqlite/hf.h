@@ -76,6 +76,7 @@ char *hf_format(HfError *err, const char *format, ...);
 
 struct HfLedger;
 struct HfLease;
+struct HfDenial;
 
 /* A write to a table of the lease module that it is making right now. */
 typedef struct HfDeciding {
@@ -84,6 +85,15 @@ typedef struct HfDeciding {
   sqlite3_int64 time;       /* and its expiry, or the mark's time */
   struct HfDeciding *outer; /* the one whose trigger caused this one */
 } HfDeciding;
+
+/* How the connection waits for locks (busy.c). */
+typedef struct HfBusy {
+  int fair;             /* our handler was installed */
+  int timeout;          /* its, ms */
+  int before;           /* the connection's timeout without it, ms */
+  sqlite3_int64 waited; /* in the wait at hand, us */
+  sqlite3_vfs *vfs;     /* which sleeps */
+} HfBusy;
 
 /* An append that the ledger module is making right now. */
 typedef struct HfPending {
@@ -105,6 +115,9 @@ typedef struct HfConn {
   struct HfLedger *ledgers; /* the connected ones, newest first */
   HfDeciding *deciding;     /* innermost lease decision, or NULL */
   struct HfLease *leases;   /* the connected ones, newest first */
+  struct HfDenial *denials; /* of leases, that are in no history yet */
+  void (*denials_free)(struct HfDenial *);
+  HfBusy busy;
 } HfConn;
 
 /* A new connection object with one reference.  NULL: see *rc. */
@@ -350,9 +363,20 @@ void hf_findings_clear(HfFindings *list);
 /* Each area's part of the doctor's visit. */
 typedef int (*HfDoctor)(HfConn *conn, HfFindings *list, HfError *err);
 
+/* Visit each database; each virtual table of a module in one. */
+typedef int HfCheckSchema(HfConn *conn, const char *schema, HfFindings *list,
+                          HfError *err);
+int hf_check_schemas(HfConn *conn, HfCheckSchema *check, HfFindings *list,
+                     HfError *err);
+typedef int HfCheckVirtual(HfConn *conn, const char *schema, const char *name,
+                           HfFindings *list, HfError *err);
+int hf_check_virtual(HfConn *conn, const char *schema, const char *module,
+                     HfCheckVirtual *check, HfFindings *list, HfError *err);
+
 /* ---- registration: one function an area ---------------------------------- */
 
 int hf_version_register(HfConn *conn);
+int hf_busy_register(HfConn *conn);
 int hf_install_register(HfConn *conn);
 int hf_check_register(HfConn *conn);
 int hf_attest_register(HfConn *conn);
@@ -361,5 +385,6 @@ int hf_lease_register(HfConn *conn);
 
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err);
+int hf_lease_doctor(HfConn *conn, HfFindings *list, HfError *err);
 
 #endif

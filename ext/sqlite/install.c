@@ -469,24 +469,8 @@ static int install_check_schema(HfConn *conn, const char *schema,
 }
 
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err) {
-  sqlite3_stmt *schemas;
-  int rc = SQLITE_DONE;
   install_check_areas(conn, list, err);
-  if (hf_prepare(conn->db, &schemas, err,
-                 "SELECT name FROM pragma_database_list") != SQLITE_OK) {
-    return err->rc;
-  }
-  while (err->rc == SQLITE_OK && (rc = sqlite3_step(schemas)) == SQLITE_ROW) {
-    const char *schema = (const char *)sqlite3_column_text(schemas, 0);
-    if (schema == NULL) {
-      hf_fail(err, SQLITE_NOMEM, NULL);
-    } else {
-      install_check_schema(conn, schema, list, err);
-    }
-  }
-  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
-  sqlite3_finalize(schemas);
-  return err->rc;
+  return hf_check_schemas(conn, install_check_schema, list, err);
 }
 
 int hf_install_register(HfConn *conn) {

@@ -8,3 +8,5 @@ spec = importlib.util.spec_from_file_location(
 shared = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(shared)
 db = shared.db
+LIBRARY = shared.LIBRARY
+load_apsw = shared.load_apsw
