@@ -121,8 +121,8 @@ int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
 
 /* ---- the doctor ---------------------------------------------------------- */
 
-/* Is the object's text, from its name on, this one?  *found: 0 none, -1 another,
-** 1 this one. */
+/* Is this the object's text from its name on?  *found: 0 there is none, -1
+** another, 1 this one. */
 static int behind_compare(HfLease *lease, const char *name, const char *verb,
                           char *wanted, int *found, HfError *err) {
   char *sql = NULL;

@@ -28,6 +28,8 @@ FUNCTIONS = {
     ("attest_sha256", 1): PURE,
     ("attest_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("attest_verify", -1): PURE,
+    ("busy_policy", 1): DIRECTONLY,
+    ("busy_policy", 2): DIRECTONLY,
     ("dsse_sign", 3): DIRECTONLY | DETERMINISTIC,
     ("dsse_sign", 4): DIRECTONLY | DETERMINISTIC,
     ("dsse_verify", 2): PURE,
