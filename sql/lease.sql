@@ -42,3 +42,15 @@ BEFORE DELETE ON lease_high_water
 BEGIN
   SELECT RAISE(ABORT, 'lease_high_water: tokens are never given twice');
 END;
+
+
+-- Which tables lease_guard() guards: what the names of its triggers begin with,
+-- the lease table, and the expressions for a row's resource and token.  Nothing
+-- is decided by it; from it the triggers are made anew when the lease table is
+-- renamed, and holdfast_check knows what they should be.
+CREATE TABLE IF NOT EXISTS lease_guarded(
+  guard    TEXT PRIMARY KEY NOT NULL,
+  lease    TEXT NOT NULL,
+  resource TEXT NOT NULL,
+  token    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

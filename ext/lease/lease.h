@@ -87,6 +87,9 @@ enum {
 /* The number by which a lease table and its triggers know each other. */
 sqlite3_int64 lease_id(const char *name);
 
+/* The row of lease_high_water that has the time of a lease table. */
+sqlite3_int64 lease_mark_id(const HfLease *lease);
+
 int lease_objects_create(HfLease *lease, HfError *err);
 int lease_objects_drop(HfLease *lease, HfError *err);
 int lease_objects_rename(HfLease *lease, const char *to, HfError *err);
@@ -210,6 +213,14 @@ void lease_unpin(LeasePin *pin);
 int lease_table_register(HfConn *conn);
 int lease_functions_register(HfConn *conn);
 int lease_guard_register(HfConn *conn);
+
+/* Drop the guards that look at a lease table which is to be renamed, and make
+** them anew for its new name, which frees the list. */
+typedef struct LeaseGuardKept LeaseGuardKept;
+int lease_guards_take(const HfLease *lease, LeaseGuardKept **kept,
+                      HfError *err);
+int lease_guards_give(const HfLease *lease, const char *to,
+                      LeaseGuardKept *kept, HfError *err);
 
 /* The doctor's look at the guards of a database. */
 int lease_guard_check(HfConn *conn, const char *schema, HfFindings *list,

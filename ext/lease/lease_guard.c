@@ -1,160 +1,47 @@
 /*
-** lease_guard(table, lease_table, resource, token): fencing of an ordinary
-** table.
-**
-** Triggers in pure SQL refuse a write whose row does not carry the token that
-** holds its resource now.  They run in the writer's own transaction, under the
-** write lock: nobody can be granted a greater token between the check and the
-** commit, however long the writer sleeps in between.
-**
-** The rows that OR REPLACE would displace fire no DELETE trigger, so a row that
-** clashes with one of another resource is refused, too.
+** lease_guard and lease_unguard; what the doctor says of guards; and what
+** becomes of them when the lease table is renamed.
 */
 #include <string.h>
 
-#include "lease/lease.h"
+#include "lease/guard.h"
 
-static const char *const guard_verb[] = {"INSERT", "UPDATE", "DELETE"};
-static const char *const guard_suffix[] = {"insert", "update", "delete"};
+/* The triggers of a guard are found by their names, which stay when the table
+** is renamed: <guard>_insert and so on; lease_guarded has each <guard>. */
 
-/* ---- expressions over a row ---------------------------------------------- */
+/* ---- making and dropping ------------------------------------------------- */
 
-static int guard_is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
+static int guard_trigger_sql(HfConn *conn, const char *schema,
+                             const char *guard, int which, char **table,
+                             char **sql, HfError *err) {
+  *table = *sql = NULL;
+  hf_query_text(conn->db, err, sql,
+                "SELECT sql FROM \"%w\".sqlite_schema"
+                " WHERE type = 'trigger' AND name = '%q_%q'",
+                schema, guard, guard_suffix[which]);
+  return hf_query_text(conn->db, err, table,
+                       "SELECT tbl_name FROM \"%w\".sqlite_schema"
+                       " WHERE type = 'trigger' AND name = '%q_%q'",
+                       schema, guard, guard_suffix[which]);
 }
 
-/* The expression for a row: NEW, OLD or t.  A column's name stands for that
-** column; in anything else each NEW. does. */
-static char *guard_expression(HfConn *conn, const HfTable *table,
-                              const char *text, const char *row, HfError *err) {
-  sqlite3_str *out;
-  sqlite3_int64 column = 0;
-  const char *p;
-  int found = 0;
-  if (hf_query_int(conn->db, err, 0, &column,
-                   "SELECT 1 FROM pragma_table_xinfo(%Q, %Q)"
-                   " WHERE name = %Q COLLATE NOCASE",
-                   table->name, table->schema, text) != SQLITE_OK) {
-    return NULL;
+/* The name of a guard of this table, which no trigger of another has. */
+static int guard_name(Guard *guard, HfError *err) {
+  const HfTable *table = &guard->table;
+  sqlite3_int64 taken = 1;
+  int n;
+  for (n = 1; taken && err->rc == SQLITE_OK; n++) {
+    sqlite3_free(guard->name);
+    guard->name = n == 1 ? hf_format(err, "%s_lease", table->name)
+                         : hf_format(err, "%s_lease_%d", table->name, n);
+    hf_query_int(guard->conn->db, err, 0, &taken,
+                 "SELECT 1 FROM \"%w\".sqlite_schema WHERE name IN"
+                 " ('%q_insert', '%q_update', '%q_delete', '%q_inserted',"
+                 "  '%q_updated')"
+                 " UNION SELECT 1 FROM \"%w\".lease_guarded WHERE guard = %Q",
+                 table->schema, guard->name, guard->name, guard->name,
+                 guard->name, guard->name, table->schema, guard->name);
   }
-  if (column) return hf_format(err, "%s.\"%w\"", row, text);
-  out = sqlite3_str_new(NULL);
-  for (p = text; *p != 0; p++) {
-    if (sqlite3_strnicmp(p, "new.", 4) == 0 &&
-        (p == text || !guard_is_word(p[-1]))) {
-      sqlite3_str_appendf(out, "%s.", row);
-      p += 3;
-      found = 1;
-    } else {
-      sqlite3_str_appendchar(out, 1, *p);
-    }
-  }
-  if (!found) {
-    hf_fail(err, SQLITE_ERROR,
-            "lease_guard: '%s' is neither a column of %s nor an expression "
-            "over NEW.<column>",
-            text, table->name);
-  }
-  return hf_str_finish(out, err);
-}
-
-/* ---- triggers ------------------------------------------------------------ */
-
-typedef struct Guard {
-  HfConn *conn;
-  const HfTable *table;
-  const HfLease *lease;
-  const char *resource; /* as given */
-  const char *token;
-} Guard;
-
-/* The token of the row holds its resource now: SQL that is 1 or 0. */
-static char *guard_holds(const Guard *guard, const char *row, HfError *err) {
-  char *resource =
-      guard_expression(guard->conn, guard->table, guard->resource, row, err);
-  char *token =
-      guard_expression(guard->conn, guard->table, guard->token, row, err);
-  char *sql = NULL;
-  if (err->rc == SQLITE_OK) {
-    sql = hf_format(
-        err,
-        "EXISTS (SELECT 1 FROM \"%w_held\" AS held, lease_high_water AS high\n"
-        "          WHERE held.token = (%s)\n"
-        "            AND held.resource = (%s)\n"
-        "            AND held.expires_at > %s)",
-        guard->lease->name, token, resource,
-        guard->lease->options.clock_caller
-            ? "high.now"
-            : "max(high.now, CAST(round(julianday('now') * 86400000.0)"
-              " AS INTEGER) - 210866760000000)");
-  }
-  sqlite3_free(resource);
-  sqlite3_free(token);
-  return sql;
-}
-
-/* SQL: there is a row that the new one would displace, of another resource. */
-static char *guard_displaces(const Guard *guard, const char *other,
-                             const char *neu, HfError *err) {
-  const HfTable *table = guard->table;
-  sqlite3_str *sql = sqlite3_str_new(NULL);
-  int i;
-  for (i = 0; i < table->clashes; i++) {
-    sqlite3_str_appendf(sql,
-                        "\n  OR EXISTS (SELECT 1 FROM \"%w\" AS t\n"
-                        "              WHERE %s AND (%s) IS NOT (%s))",
-                        table->name, table->clash[i], other, neu);
-  }
-  return hf_str_finish(sql, err);
-}
-
-/* What a write must not do beside that: take the row to another resource, or
-** displace a row of another one.  An empty text for DELETE. */
-static char *guard_strays(const Guard *guard, int which, HfError *err) {
-  char *neu, *alt, *other, *displaces, *sql = NULL;
-  if (which == 2) return hf_format(err, "");
-  neu =
-      guard_expression(guard->conn, guard->table, guard->resource, "NEW", err);
-  alt =
-      guard_expression(guard->conn, guard->table, guard->resource, "OLD", err);
-  other =
-      guard_expression(guard->conn, guard->table, guard->resource, "t", err);
-  displaces = guard_displaces(guard, other, neu, err);
-  if (err->rc == SQLITE_OK && which == 0) {
-    sql = hf_format(err, "%s", displaces);
-  } else if (err->rc == SQLITE_OK) {
-    sql = hf_format(err, "\n  OR (%s) IS NOT (%s)%s", alt, neu, displaces);
-  }
-  sqlite3_free(displaces);
-  sqlite3_free(neu);
-  sqlite3_free(alt);
-  sqlite3_free(other);
-  return sql;
-}
-
-static int guard_create(const Guard *guard, int which, HfError *err) {
-  const HfTable *table = guard->table;
-  char *name = hf_format(err, "%s_lease_%s", table->name, guard_suffix[which]);
-  char *holds = guard_holds(guard, which == 2 ? "OLD" : "NEW", err);
-  char *strays = guard_strays(guard, which, err);
-  if (err->rc == SQLITE_OK) {
-    hf_exec(guard->conn->db, err,
-            "CREATE TRIGGER \"%w\".\"%w\" BEFORE %s ON \"%w\"\n"
-            "WHEN %s IS NOT 1%s\n"
-            "BEGIN\n"
-            "  SELECT RAISE(ABORT, '%q: the token of the row does not hold "
-            "its resource now; acquire it from %q, and write that token with "
-            "the row');\n"
-            "END",
-            table->schema, name, guard_verb[which], table->name, holds, strays,
-            table->name, guard->lease->name);
-    hf_guard_record(guard->conn, table->schema, name, table->name, "lease",
-                    err);
-  }
-  sqlite3_free(name);
-  sqlite3_free(holds);
-  sqlite3_free(strays);
   return err->rc;
 }
 
@@ -163,33 +50,88 @@ static int guard_create(const Guard *guard, int which, HfError *err) {
 static int guard_compile(const Guard *guard, HfError *err) {
   sqlite3_stmt *stmt;
   hf_prepare(guard->conn->db, &stmt, err, "DELETE FROM \"%w\".\"%w\"",
-             guard->table->schema, guard->table->name);
+             guard->table.schema, guard->table.name);
   sqlite3_finalize(stmt);
   hf_prepare(guard->conn->db, &stmt, err,
-             "INSERT INTO \"%w\".\"%w\" DEFAULT VALUES", guard->table->schema,
-             guard->table->name);
+             "INSERT INTO \"%w\".\"%w\" DEFAULT VALUES", guard->table.schema,
+             guard->table.name);
   sqlite3_finalize(stmt);
   return err->rc;
 }
 
-/* Drop the triggers of a table's guard; *count: how many there were. */
-static int guard_drop(HfConn *conn, const HfTable *table, sqlite3_int64 *count,
-                      HfError *err) {
+/* *count: how many triggers it made. */
+static int guard_create(const Guard *guard, int *count, HfError *err) {
+  const HfTable *table = &guard->table;
+  char *sql[GUARD_TRIGGERS];
   int i;
   *count = 0;
-  for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
+  guard_sql(guard, sql, err);
+  for (i = 0; i < GUARD_TRIGGERS && err->rc == SQLITE_OK; i++) {
+    char *name;
+    if (sql[i] == NULL) continue;
+    name = hf_format(err, "%s_%s", guard->name, guard_suffix[i]);
+    hf_exec(guard->conn->db, err, "CREATE TRIGGER \"%w\".%s", table->schema,
+            sql[i]);
+    hf_guard_record(guard->conn, table->schema, name, table->name, "lease",
+                    err);
+    sqlite3_free(name);
+    ++*count;
+  }
+  guard_sql_clear(sql);
+  hf_exec(guard->conn->db, err,
+          "INSERT INTO \"%w\".lease_guarded(guard, lease, resource, token)"
+          " VALUES (%Q, %Q, %Q, %Q)",
+          table->schema, guard->name, guard->lease, guard->resource,
+          guard->token);
+  return guard_compile(guard, err);
+}
+
+/* Drop the triggers of one guard. */
+static int guard_drop_one(HfConn *conn, const char *schema, const char *guard,
+                          sqlite3_int64 *count, HfError *err) {
+  int i;
+  for (i = 0; i < GUARD_TRIGGERS && err->rc == SQLITE_OK; i++) {
+    char *name = hf_format(err, "%s_%s", guard, guard_suffix[i]);
     sqlite3_int64 there = 0;
-    char *name = hf_format(err, "%s_lease_%s", table->name, guard_suffix[i]);
     hf_query_int(conn->db, err, 0, &there,
                  "SELECT 1 FROM \"%w\".sqlite_schema"
                  " WHERE type = 'trigger' AND name = %Q",
-                 table->schema, name);
+                 schema, name);
     *count += there;
-    hf_exec(conn->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"",
-            table->schema, name);
-    hf_guard_forget(conn, table->schema, NULL, name, err);
+    hf_exec(conn->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"", schema,
+            name);
+    hf_guard_forget(conn, schema, NULL, name, err);
     sqlite3_free(name);
   }
+  return hf_exec(conn->db, err,
+                 "DELETE FROM \"%w\".lease_guarded WHERE guard = %Q", schema,
+                 guard);
+}
+
+/* The guards on a table, or those that are on none and were named after it, as
+** lines of text. */
+#define GUARD_OF_TABLE \
+  "SELECT guard FROM \"%w\".lease_guarded AS g" \
+  " WHERE EXISTS (SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'trigger'" \
+  "                AND tbl_name = %Q COLLATE NOCASE AND name IN" \
+  "                (guard || '_insert', guard || '_update'," \
+  "                 guard || '_delete'))" \
+  "    OR (guard = '%q_lease' COLLATE NOCASE AND NOT EXISTS" \
+  "        (SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'trigger'" \
+  "            AND name IN (guard || '_insert', guard || '_update'," \
+  "                         guard || '_delete')))" \
+  " LIMIT 1"
+
+static int guard_drop(HfConn *conn, const char *schema, const char *table,
+                      sqlite3_int64 *count, HfError *err) {
+  char *guard;
+  *count = 0;
+  do {
+    hf_query_text(conn->db, err, &guard, GUARD_OF_TABLE, schema, schema, table,
+                  table, schema);
+    if (guard != NULL) guard_drop_one(conn, schema, guard, count, err);
+    sqlite3_free(guard);
+  } while (guard != NULL && err->rc == SQLITE_OK);
   return err->rc;
 }
 
@@ -210,20 +152,35 @@ static const char *guard_text(sqlite3_value *value, const char *words,
 
 /* The table must be ordinary, in the lease table's database, and say of every
 ** row that a write may displace which it is. */
-static int guard_check(const HfTable *table, const HfLease *lease,
-                       HfError *err) {
+static int guard_check(const Guard *guard, const HfLease *lease, HfError *err) {
+  const HfTable *table = &guard->table;
+  char *index = NULL;
   if (sqlite3_stricmp(table->schema, lease->schema) != 0) {
-    hf_fail(err, SQLITE_ERROR,
-            "lease_guard: %s is in %s and %s in %s; triggers do not reach "
-            "other databases",
-            table->name, table->schema, lease->name, lease->schema);
-  } else if (table->expression != NULL) {
-    hf_fail(err, SQLITE_ERROR,
-            "lease_guard: the unique index %s of %s is on an expression, so "
-            "OR REPLACE could displace rows unseen",
-            table->expression, table->name);
+    return hf_fail(err, SQLITE_ERROR,
+                   "lease_guard: %s is in %s and %s in %s; triggers do not "
+                   "reach other databases",
+                   table->name, table->schema, lease->name, lease->schema);
   }
+  hf_query_text(
+      guard->conn->db, err, &index,
+      "SELECT i.name FROM pragma_index_list(%Q, %Q) AS i,"
+      " pragma_index_xinfo(i.name, %Q) AS c"
+      " LEFT JOIN pragma_table_xinfo(%Q, %Q) AS x ON x.cid = c.cid"
+      " WHERE i.\"unique\" AND c.key AND (c.cid = -2 OR x.hidden > 1)",
+      table->name, table->schema, table->schema, table->name, table->schema);
+  if (index != NULL) {
+    hf_fail(err, SQLITE_ERROR,
+            "lease_guard: the unique index %s of %s is on an expression or a "
+            "generated column, so OR REPLACE could displace rows unseen",
+            index, table->name);
+  }
+  sqlite3_free(index);
   return err->rc;
+}
+
+static void guard_of_lease(Guard *guard, const HfLease *lease) {
+  guard->mark = lease_mark_id(lease);
+  guard->clock_caller = lease->options.clock_caller;
 }
 
 /*
@@ -233,7 +190,7 @@ static int guard_check(const HfTable *table, const HfLease *lease,
 ** NEW.<column>.  Puts triggers on the table that refuse an INSERT, UPDATE or
 ** DELETE of a row whose token does not hold its resource now; an UPDATE cannot
 ** move a row to another resource.  A DELETE is judged by the token that the
-** row has.  Returns 3, the number of triggers; those of an earlier call go.
+** row has.  Returns the number of triggers; those of an earlier call go.
 ** Errors: no ordinary table, no lease table, expressions that are none; inside
 ** a statement that writes.
 */
@@ -245,46 +202,50 @@ static void guard_function(sqlite3_context *context, int argc,
   HfConn *conn = sqlite3_user_data(context);
   HfError err = {SQLITE_OK, NULL};
   const char *text = guard_text(argv[0], words, &err);
-  Guard guard = {conn, NULL, NULL, guard_text(argv[2], words, &err),
-                 guard_text(argv[3], words, &err)};
   sqlite3_int64 before;
   HfTxn txn = HF_TXN_NONE;
-  HfTable table;
+  Guard guard;
   LeasePin pin;
-  int i, begun = 0;
+  int count = 0, begun = 0;
   (void)argc;
-  memset(&table, 0, sizeof(table));
+  memset(&guard, 0, sizeof(guard));
   memset(&pin, 0, sizeof(pin));
+  guard.conn = conn;
+  guard.resource = guard_text(argv[2], words, &err);
+  guard.token = guard_text(argv[3], words, &err);
   if (err.rc == SQLITE_OK &&
       lease_pin(conn, "lease_guard", argv[1], &pin, &err) == SQLITE_OK &&
       hf_txn_begin(conn->db, pin.lease->schema, "lease_guard", &txn, &err) ==
           SQLITE_OK) {
     begun = 1;
-    guard.lease = pin.lease;
-    guard.table = &table;
-    if (hf_table_read(conn, "lease_guard", text, &table, &err) == SQLITE_OK &&
-        guard_check(&table, pin.lease, &err) == SQLITE_OK) {
-      guard_drop(conn, &table, &before, &err);
-      for (i = 0; i < 3 && err.rc == SQLITE_OK; i++) {
-        guard_create(&guard, i, &err);
-      }
-      guard_compile(&guard, &err);
+    guard.lease = pin.lease->name;
+    guard_of_lease(&guard, pin.lease);
+    if (hf_table_read(conn, "lease_guard", text, &guard.table, &err) ==
+            SQLITE_OK &&
+        guard_check(&guard, pin.lease, &err) == SQLITE_OK &&
+        hf_install_into(conn, guard.table.schema, "lease", &err) == SQLITE_OK &&
+        guard_drop(conn, guard.table.schema, guard.table.name, &before, &err) ==
+            SQLITE_OK &&
+        guard_name(&guard, &err) == SQLITE_OK) {
+      guard_create(&guard, &count, &err);
     }
   }
   if (begun) hf_txn_end(conn->db, txn, &err);
   lease_unpin(&pin);
-  hf_table_clear(&table);
+  hf_table_clear(&guard.table);
+  sqlite3_free(guard.name);
   if (err.rc != SQLITE_OK) {
     hf_error_to_result(&err, context);
   } else {
-    sqlite3_result_int(context, 3);
+    sqlite3_result_int(context, count);
   }
 }
 
 /*
 ** lease_unguard(table)
 **
-** Takes the triggers of lease_guard off.  Returns how many there were, INTEGER.
+** Takes the triggers of lease_guard off, and forgets those of a table that is
+** gone.  Returns how many there were, INTEGER.
 */
 static void guard_unguard(sqlite3_context *context, int argc,
                           sqlite3_value **argv) {
@@ -292,92 +253,36 @@ static void guard_unguard(sqlite3_context *context, int argc,
   HfError err = {SQLITE_OK, NULL};
   const char *text = guard_text(
       argv[0], "lease_unguard: the argument is the name of a table", &err);
-  sqlite3_int64 count = 0;
+  sqlite3_int64 count = 0, there = 0;
   HfTxn txn = HF_TXN_NONE;
-  HfTable table;
+  HfName name = {NULL, NULL};
   (void)argc;
-  memset(&table, 0, sizeof(table));
   if (err.rc == SQLITE_OK &&
-      hf_table_read(conn, "lease_unguard", text, &table, &err) == SQLITE_OK &&
-      hf_txn_begin(conn->db, table.schema, "lease_unguard", &txn, &err) ==
+      hf_name_split(conn->db, text, &name, &err) == SQLITE_OK &&
+      hf_txn_begin(conn->db, name.schema, "lease_unguard", &txn, &err) ==
           SQLITE_OK) {
-    guard_drop(conn, &table, &count, &err);
+    hf_query_int(conn->db, &err, 0, &there,
+                 "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table'"
+                 " AND name = 'lease_guarded'",
+                 name.schema);
+    if (there) guard_drop(conn, name.schema, name.name, &count, &err);
+    if (count == 0) {
+      hf_query_int(conn->db, &err, 0, &there,
+                   "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table'"
+                   " AND name = %Q COLLATE NOCASE",
+                   name.schema, name.name);
+      if (!there) {
+        hf_guard_forget(conn, name.schema, name.name, NULL, &err);
+      }
+    }
     hf_txn_end(conn->db, txn, &err);
   }
-  hf_table_clear(&table);
+  hf_name_clear(&name);
   if (err.rc != SQLITE_OK) {
     hf_error_to_result(&err, context);
   } else {
     sqlite3_result_int64(context, count);
   }
-}
-
-/* The guard of a table against its unique indexes as they are now. */
-static int guard_check_table(HfConn *conn, const char *schema,
-                             const char *trigger, const char *name,
-                             HfFindings *list, HfError *err) {
-  char *full = hf_format(err, "%s.%s", schema, name), *sql = NULL;
-  HfTable table;
-  int i;
-  memset(&table, 0, sizeof(table));
-  if (full == NULL ||
-      hf_query_text(conn->db, err, &sql,
-                    "SELECT sql FROM \"%w\".sqlite_schema"
-                    " WHERE type = 'trigger' AND name = %Q",
-                    schema, trigger) != SQLITE_OK ||
-      sql == NULL || /* the manifest tells */
-      hf_table_read(conn, "holdfast_check", full, &table, err) != SQLITE_OK) {
-    sqlite3_free(full);
-    sqlite3_free(sql);
-    hf_table_clear(&table);
-    return err->rc;
-  }
-  for (i = 0; i < table.clashes && strstr(sql, table.clash[i]) != NULL; i++) {
-  }
-  if ((i < table.clashes || table.expression != NULL) &&
-      hf_findings_add(list, "guard_altered", trigger,
-                      "%s has a unique index by which OR REPLACE could "
-                      "displace rows unseen; call lease_guard again",
-                      name) != SQLITE_OK) {
-    hf_fail(err, SQLITE_NOMEM, NULL);
-  }
-  sqlite3_free(full);
-  sqlite3_free(sql);
-  hf_table_clear(&table);
-  return err->rc;
-}
-
-int lease_guard_check(HfConn *conn, const char *schema, HfFindings *list,
-                      HfError *err) {
-  sqlite3_stmt *stmt;
-  sqlite3_int64 there = 0;
-  int rc = SQLITE_DONE;
-  if (hf_query_int(conn->db, err, 0, &there,
-                   "SELECT 1 FROM \"%w\".sqlite_schema"
-                   " WHERE name = 'holdfast_guard' AND type = 'table'",
-                   schema) != SQLITE_OK ||
-      !there ||
-      hf_prepare(conn->db, &stmt, err,
-                 "SELECT g.name, s.tbl_name FROM \"%w\".holdfast_guard AS g"
-                 " JOIN \"%w\".sqlite_schema AS s ON s.name = g.name"
-                 " WHERE g.area = 'lease' AND s.type = 'trigger'"
-                 "   AND g.name IN (s.tbl_name || '_lease_insert',"
-                 "                  s.tbl_name || '_lease_update')",
-                 schema, schema) != SQLITE_OK) {
-    return err->rc;
-  }
-  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-    char *trigger = hf_column_text(stmt, 0, err);
-    char *table = hf_column_text(stmt, 1, err);
-    if (err->rc == SQLITE_OK) {
-      guard_check_table(conn, schema, trigger, table, list, err);
-    }
-    sqlite3_free(trigger);
-    sqlite3_free(table);
-  }
-  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
-  sqlite3_finalize(stmt);
-  return err->rc;
 }
 
 int lease_guard_register(HfConn *conn) {
@@ -387,4 +292,215 @@ int lease_guard_register(HfConn *conn) {
   };
   return hf_register_functions(conn, functions,
                                sizeof(functions) / sizeof(*functions));
+}
+
+/* ---- each guard of a database -------------------------------------------- */
+
+typedef int GuardVisit(void *context, Guard *guard, const char *table,
+                       HfError *err);
+
+/* Visit the guards that are in lease_guarded, of one lease table or (NULL) of
+** all; `table` is NULL when no trigger of a guard is left.  The visitor may
+** drop and make them: the list is read first. */
+static int guard_each(HfConn *conn, const char *schema, const char *lease,
+                      GuardVisit *visit, void *context, HfError *err) {
+  sqlite3_int64 there = 0, n, rows = 0;
+  if (hf_query_int(conn->db, err, 0, &there,
+                   "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table'"
+                   " AND name = 'lease_guarded'",
+                   schema) != SQLITE_OK ||
+      !there) {
+    return err->rc;
+  }
+  hf_query_int(conn->db, err, 0, &rows,
+               "SELECT count(*) FROM \"%w\".lease_guarded", schema);
+  for (n = 0; n < rows && err->rc == SQLITE_OK; n++) {
+    char *text[4] = {NULL, NULL, NULL, NULL}, *table = NULL;
+    static const char *const column[] = {"guard", "lease", "resource", "token"};
+    Guard guard;
+    int i;
+    memset(&guard, 0, sizeof(guard));
+    for (i = 0; i < 4; i++) {
+      hf_query_text(conn->db, err, &text[i],
+                    "SELECT %s FROM \"%w\".lease_guarded ORDER BY guard"
+                    " LIMIT 1 OFFSET %lld",
+                    column[i], schema, n);
+    }
+    if (err->rc == SQLITE_OK && text[3] != NULL &&
+        (lease == NULL || sqlite3_stricmp(lease, text[1]) == 0) &&
+        hf_query_text(conn->db, err, &table,
+                      "SELECT tbl_name FROM \"%w\".sqlite_schema"
+                      " WHERE type = 'trigger' AND name IN ('%q_insert',"
+                      " '%q_update', '%q_delete') LIMIT 1",
+                      schema, text[0], text[0], text[0]) == SQLITE_OK) {
+      guard.conn = conn;
+      guard.name = text[0];
+      guard.lease = text[1];
+      guard.resource = text[2];
+      guard.token = text[3];
+      visit(context, &guard, table, err);
+    }
+    for (i = 0; i < 4; i++) sqlite3_free(text[i]);
+    sqlite3_free(table);
+  }
+  return err->rc;
+}
+
+static int guard_read_table(Guard *guard, const char *schema, const char *name,
+                            HfError *err) {
+  char *full = hf_format(err, "%s.%s", schema, name);
+  if (full != NULL) {
+    hf_table_read(guard->conn, "lease_guard", full, &guard->table, err);
+  }
+  sqlite3_free(full);
+  return err->rc;
+}
+
+/* ---- the doctor ---------------------------------------------------------- */
+
+typedef struct GuardDoctor {
+  const char *schema;
+  HfFindings *list;
+} GuardDoctor;
+
+/* Compare one trigger with what lease_guard would make now. */
+static int guard_compare(const Guard *guard, int which, const char *wanted,
+                         const GuardDoctor *doctor, HfError *err) {
+  char *name = hf_format(err, "%s_%s", guard->name, guard_suffix[which]);
+  char *table, *sql;
+  int rc = SQLITE_OK;
+  guard_trigger_sql(guard->conn, doctor->schema, guard->name, which, &table,
+                    &sql, err);
+  if (err->rc == SQLITE_OK && sql == NULL && wanted != NULL) {
+    rc = hf_findings_add(doctor->list, "guard_missing", name,
+                         "it guarded %s; call lease_guard again",
+                         guard->table.name);
+  } else if (err->rc == SQLITE_OK && sql != NULL &&
+             (wanted == NULL || strncmp(sql, "CREATE TRIGGER ", 15) != 0 ||
+              strcmp(sql + 15, wanted) != 0)) {
+    rc = hf_findings_add(doctor->list, "guard_altered", name,
+                         "it is not the one for %s, its columns and its unique "
+                         "indexes as they are now; call lease_guard again",
+                         guard->table.name);
+  }
+  if (rc != SQLITE_OK) hf_fail(err, rc, NULL);
+  sqlite3_free(name);
+  sqlite3_free(table);
+  sqlite3_free(sql);
+  return err->rc;
+}
+
+static int guard_visit(void *context, Guard *guard, const char *table,
+                       HfError *err) {
+  const GuardDoctor *doctor = context;
+  char *sql[GUARD_TRIGGERS];
+  LeasePin pin;
+  int i, rc = SQLITE_OK;
+  memset(&pin, 0, sizeof(pin));
+  if (table == NULL) {
+    rc = hf_findings_add(doctor->list, "guard_missing", guard->name,
+                         "its triggers are gone; call lease_guard again, or "
+                         "lease_unguard");
+  } else if (guard_read_table(guard, doctor->schema, table, err) == SQLITE_OK &&
+             lease_pin_name(guard->conn, doctor->schema, guard->lease, &pin,
+                            err) == SQLITE_OK) {
+    guard_of_lease(guard, pin.lease);
+    if (guard_sql(guard, sql, err) == SQLITE_OK) {
+      for (i = 0; i < GUARD_TRIGGERS; i++) {
+        guard_compare(guard, i, sql[i], doctor, err);
+      }
+    }
+    guard_sql_clear(sql);
+  }
+  if (err->rc == SQLITE_ERROR) { /* no lease table, or no such column */
+    rc = hf_findings_add(doctor->list, "guard_altered", guard->name,
+                         "what it refers to is gone (%s); call lease_guard "
+                         "again, or lease_unguard",
+                         err->message ? err->message : "");
+    hf_error_clear(err);
+  }
+  if (rc != SQLITE_OK) hf_fail(err, rc, NULL);
+  lease_unpin(&pin);
+  hf_table_clear(&guard->table);
+  return err->rc;
+}
+
+int lease_guard_check(HfConn *conn, const char *schema, HfFindings *list,
+                      HfError *err) {
+  GuardDoctor doctor = {schema, list};
+  return guard_each(conn, schema, NULL, guard_visit, &doctor, err);
+}
+
+/* ---- renaming the lease table -------------------------------------------- */
+
+/* A guard between being dropped and being made anew. */
+struct LeaseGuardKept {
+  LeaseGuardKept *next;
+  char *table;
+  char *name;
+  char *resource;
+  char *token;
+};
+
+typedef struct GuardTaking {
+  const HfLease *lease;
+  LeaseGuardKept **kept;
+} GuardTaking;
+
+static int guard_take(void *context, Guard *guard, const char *table,
+                      HfError *err) {
+  const GuardTaking *taking = context;
+  LeaseGuardKept *kept;
+  if (table == NULL) return SQLITE_OK;
+  kept = sqlite3_malloc64(sizeof(*kept));
+  if (kept == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
+  kept->table = hf_format(err, "%s", table);
+  kept->name = hf_format(err, "%s", guard->name);
+  kept->resource = hf_format(err, "%s", guard->resource);
+  kept->token = hf_format(err, "%s", guard->token);
+  kept->next = *taking->kept;
+  *taking->kept = kept;
+  return err->rc;
+}
+
+int lease_guards_take(const HfLease *lease, LeaseGuardKept **kept,
+                      HfError *err) {
+  GuardTaking taking = {lease, kept};
+  const LeaseGuardKept *one;
+  sqlite3_int64 count = 0;
+  *kept = NULL;
+  guard_each(lease->conn, lease->schema, lease->name, guard_take, &taking, err);
+  for (one = *kept; one != NULL && err->rc == SQLITE_OK; one = one->next) {
+    guard_drop_one(lease->conn, lease->schema, one->name, &count, err);
+  }
+  return err->rc;
+}
+
+int lease_guards_give(const HfLease *lease, const char *to,
+                      LeaseGuardKept *kept, HfError *err) {
+  while (kept != NULL) {
+    LeaseGuardKept *next = kept->next;
+    Guard guard;
+    int made;
+    memset(&guard, 0, sizeof(guard));
+    guard.conn = lease->conn;
+    guard.lease = to;
+    guard.name = kept->name;
+    guard.resource = kept->resource;
+    guard.token = kept->token;
+    guard_of_lease(&guard, lease);
+    if (err->rc == SQLITE_OK &&
+        guard_read_table(&guard, lease->schema, kept->table, err) ==
+            SQLITE_OK) {
+      guard_create(&guard, &made, err);
+    }
+    hf_table_clear(&guard.table);
+    sqlite3_free(kept->table);
+    sqlite3_free(kept->name);
+    sqlite3_free(kept->resource);
+    sqlite3_free(kept->token);
+    sqlite3_free(kept);
+    kept = next;
+  }
+  return err->rc;
 }

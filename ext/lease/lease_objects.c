@@ -101,7 +101,9 @@ int lease_objects_drop(HfLease *lease, HfError *err) {
 }
 
 int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
+  LeaseGuardKept *kept;
   int i;
+  lease_guards_take(lease, &kept, err);
   for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
     char *trigger = hf_format(err, "%s_held_%s", lease->name, behind_suffix[i]);
     hf_exec(lease->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"",
@@ -116,7 +118,13 @@ int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
           "ALTER TABLE \"%w\".\"%w_event\" RENAME TO \"%w_event\"",
           lease->schema, lease->name, to);
   lease->id = lease_id(to);
-  return behind_create_triggers(lease, to, err);
+  behind_create_triggers(lease, to, err);
+  return lease_guards_give(lease, to, kept, err);
+}
+
+sqlite3_int64 lease_mark_id(const HfLease *lease) {
+  (void)lease;
+  return 1;
 }
 
 /* ---- the doctor ---------------------------------------------------------- */

@@ -294,6 +294,10 @@ void hf_table_clear(HfTable *table);
 char *hf_table_list(HfConn *conn, const HfTable *table, int columns,
                     const char *prefix, HfError *err);
 
+/* Behind the string, quoted name, comment or else the character at z. */
+const char *hf_sql_skip(const char *z);
+int hf_sql_is_word(char c);
+
 /* ---- clock --------------------------------------------------------------- */
 
 /* The VFS of a database, which never changes while it is attached. */

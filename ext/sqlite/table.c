@@ -129,13 +129,32 @@ static int table_ids(HfConn *conn, const char *function, HfTable *table,
   return err->rc;
 }
 
-/* Behind the quoted name or string, or the character, at z. */
-static const char *table_skip(const char *z) {
+const char *hf_sql_skip(const char *z) {
   int end = *z == '[' ? ']' : *z;
+  if (z[0] == '-' && z[1] == '-') {
+    while (*z != 0 && *z != '\n') z++;
+    return z;
+  }
+  if (z[0] == '/' && z[1] == '*') {
+    for (z += 2; *z != 0 && !(z[0] == '*' && z[1] == '/'); z++) {
+    }
+    return *z != 0 ? z + 2 : z;
+  }
   if (*z != '\'' && *z != '"' && *z != '`' && *z != '[') return z + 1;
   for (z++; *z != 0 && *z != end; z++) {
   }
   return *z != 0 ? z + 1 : z;
+}
+
+int hf_sql_is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+         (unsigned char)c >= 0x80;
+}
+
+static int table_is_blank(const char *z) {
+  return *z == ' ' || (*z >= '\t' && *z <= '\r') ||
+         (z[0] == '-' && z[1] == '-') || (z[0] == '/' && z[1] == '*');
 }
 
 /* The condition of a partial index, behind the WHERE that follows its columns
@@ -145,12 +164,38 @@ static const char *table_predicate(const char *sql) {
   while (*sql != 0) {
     if (*sql == '(') depth++;
     if (*sql == ')' && --depth == 0) break;
-    sql = table_skip(sql);
+    sql = hf_sql_skip(sql);
   }
   if (*sql == 0) return NULL;
-  for (sql++; *sql == ' ' || (*sql >= '\t' && *sql <= '\r'); sql++) {
+  for (sql++; table_is_blank(sql); sql = hf_sql_skip(sql)) {
   }
   return sqlite3_strnicmp(sql, "where", 5) == 0 ? sql + 5 : NULL;
+}
+
+/* Does `name.`, however it is quoted, stand at z?  The length of that. */
+static size_t table_qualifier(const char *z, const char *name) {
+  size_t n = strlen(name);
+  int quoted = *z == '"' || *z == '`' || *z == '[';
+  const char *end = z + quoted;
+  if (sqlite3_strnicmp(end, name, (int)n) != 0) return 0;
+  end += n + (size_t)quoted;
+  while (table_is_blank(end)) end = hf_sql_skip(end);
+  return *end == '.' ? (size_t)(end + 1 - z) : 0;
+}
+
+/* That condition for a row that goes by another name than its table's: without
+** the table's name before columns. */
+static char *table_bare(const char *predicate, const char *name, HfError *err) {
+  sqlite3_str *out = sqlite3_str_new(NULL);
+  const char *z = predicate, *next;
+  for (; *z != 0; z = next) {
+    size_t skip =
+        z == predicate || !hf_sql_is_word(z[-1]) ? table_qualifier(z, name) : 0;
+    next = skip ? z + skip : hf_sql_skip(z);
+    if (!skip) sqlite3_str_append(out, z, (int)(next - z));
+  }
+  sqlite3_str_appendall(out, "\n"); /* it may end with a comment */
+  return hf_str_finish(out, err);
 }
 
 static int table_clash_add(HfTable *table, char *clash, HfError *err) {
@@ -169,8 +214,7 @@ static int table_clash_add(HfTable *table, char *clash, HfError *err) {
 ** in a NOT NULL column is its default. */
 static int table_clash_index(HfConn *conn, HfTable *table, const char *index,
                              HfError *err) {
-  char *terms = NULL, *sql = NULL, *neu = NULL;
-  const char *predicate = NULL;
+  char *terms = NULL, *sql = NULL, *neu = NULL, *predicate = NULL;
   hf_query_text(
       conn->db, err, &terms,
       "SELECT group_concat(printf('t.\"%%w\" COLLATE \"%%w\" = %%s', c.name,"
@@ -186,7 +230,9 @@ static int table_clash_index(HfConn *conn, HfTable *table, const char *index,
                 "SELECT sql FROM \"%w\".sqlite_schema"
                 " WHERE type = 'index' AND name = %Q",
                 table->schema, index);
-  if (sql != NULL) predicate = table_predicate(sql);
+  if (sql != NULL && table_predicate(sql) != NULL) {
+    predicate = table_bare(table_predicate(sql), table->name, err);
+  }
   /* The new row as one of the table's, so that the predicate compares with the
   ** columns' affinities; NEW has none.  LIMIT keeps SQLite from looking through
   ** it. */
@@ -212,6 +258,7 @@ static int table_clash_index(HfConn *conn, HfTable *table, const char *index,
   sqlite3_free(neu);
   sqlite3_free(terms);
   sqlite3_free(sql);
+  sqlite3_free(predicate);
   return err->rc;
 }
 

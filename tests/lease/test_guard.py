@@ -7,6 +7,8 @@ import pytest
 
 WORDS = ("work: the token of the row does not hold its resource now; acquire it"
          " from l, and write that token with the row")
+STRAY = ("work: the write takes a row to another resource, or displaces one of"
+         " another; delete that first, with its own token")
 
 
 @pytest.fixture
@@ -130,9 +132,12 @@ def test_expressions(db, resource, token):
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (("work", "l", "1", "token"), "'1' is neither a column of work nor"),
+    (("work", "l", "tsk", "token"), "'tsk' is neither a column of work nor an"
+     " expression over NEW.<column>: no such column: tsk"),
+    (("work", "l", "'x' || task", "token"), "ambiguous column name: task"),
+    (("work", "l", "OLD.task", "token"), "no such column: OLD.task"),
     (("work", "l", "task", "no"), "'no' is neither a column"),
-    (("work", "l", "NEW.no", "token"), "no such column: OLD.no"),
+    (("work", "l", "NEW.no", "token"), "no such column: NEW.no"),
     (("work", "l", "NEW.task)", "token"), "syntax error"),
     (("work", "x", "task", "token"), "no such lease table: main.x"),
     (("x", "l", "task", "token"), "lease_guard: no such table: main.x"),
