@@ -7,18 +7,16 @@
 ** Each measure is a median over pairs, taken in turn, of processor time.
 ** BENCH_ROWS (500000), BENCH_LARGE (5000000) and BENCH_PAIRS (5) scale it.
 */
+#include "bench.h"
+
 #include <fcntl.h>
 #include <openssl/evp.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-static const char *library, *folder;
 static long rows = 500000, large = 5000000;
-static int pairs = 5;
 
 #define PLAIN \
   "CREATE TABLE t(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, task TEXT " \
@@ -28,43 +26,6 @@ static int pairs = 5;
   "evidence TEXT)"
 #define EVIDENCE \
   "{\"artifact\":\"build/log.txt\",\"sha256\":\"0123456789abcdef01234567\"}"
-
-/* Processor time in seconds. */
-static double now(void) { return (double)clock() / CLOCKS_PER_SEC; }
-
-/* A number from the environment, or what is usual. */
-static long setting(const char *name, long usual) {
-  const char *text = getenv(name);
-  return text != NULL ? strtol(text, NULL, 10) : usual;
-}
-
-static void must(sqlite3 *db, int rc) {
-  if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW) return;
-  (void)fprintf(stderr, "bench: %s\n", sqlite3_errmsg(db));
-  exit(1);
-}
-
-static void run(sqlite3 *db, const char *sql) {
-  must(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
-}
-
-static sqlite3 *open_file(const char *name, int fresh) {
-  char path[1000];
-  sqlite3 *db;
-  if (fresh) {
-    sqlite3_snprintf(sizeof(path), path, "%s/%s-wal", folder, name);
-    unlink(path);
-    sqlite3_snprintf(sizeof(path), path, "%s/%s-shm", folder, name);
-    unlink(path);
-  }
-  sqlite3_snprintf(sizeof(path), path, "%s/%s", folder, name);
-  if (fresh) unlink(path);
-  must(NULL, sqlite3_open(path, &db));
-  sqlite3_enable_load_extension(db, 1);
-  must(db, sqlite3_load_extension(db, library, NULL, NULL));
-  run(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL");
-  return db;
-}
 
 static sqlite3_stmt *insert(sqlite3 *db, int ledger) {
   sqlite3_stmt *stmt;
@@ -117,28 +78,6 @@ static double fresh_appends(int ledger, long n, int bulk) {
   seconds = appends(db, ledger, n, bulk);
   sqlite3_close(db);
   return seconds;
-}
-
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(double *value, int n) {
-  qsort(value, (size_t)n, sizeof(*value), compare);
-  return n % 2 ? value[n / 2] : (value[n / 2 - 1] + value[n / 2]) / 2;
-}
-
-static void report(const char *key, const char *words, double value,
-                   double goal, const char *unit) {
-  if (goal > 0) {
-    printf("%-52s %6.2f %-3s goal %5.2f  %s\n", words, value, unit, goal,
-           value <= goal ? "met" : "not met");
-  } else {
-    printf("%-52s %6.2f %-3s\n", words, value, unit);
-  }
-  (void)fprintf(stderr, "{\"measure\":\"%s\",\"value\":%.3f,\"goal\":%.2f}\n",
-                key, value, goal);
 }
 
 static void measure_appends(const char *key, const char *words, long n,
@@ -219,16 +158,6 @@ static double raw_sha256(long n, size_t leaf) {
   EVP_MD_CTX_free(context);
   EVP_MD_free(md);
   return start;
-}
-
-static sqlite3_int64 query(sqlite3 *db, const char *sql) {
-  sqlite3_stmt *stmt = NULL;
-  sqlite3_int64 value;
-  must(db, sqlite3_prepare_v2(db, sql, -1, &stmt, NULL));
-  must(db, sqlite3_step(stmt));
-  value = sqlite3_column_int64(stmt, 0);
-  sqlite3_finalize(stmt);
-  return value;
 }
 
 static double timed(sqlite3 *db, const char *sql, sqlite3_int64 want) {
@@ -345,13 +274,6 @@ static void measure_track(void) {
   }
   report("track", "INSERT into a tracked table / untracked",
          median(ratio, pairs), 4.0, "x");
-}
-
-/* Wall-clock time in seconds: a checkpoint waits for the disk. */
-static double wall(void) {
-  struct timespec t;
-  (void)timespec_get(&t, TIME_UTC);
-  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* A raw Ed25519 signature, and a commit that is as safe. */
@@ -496,12 +418,6 @@ static void measure_large(void) {
   sqlite3_close(big);
 }
 
-/* Is this part asked for?  BENCH_ONLY names one; without it, all are. */
-static int chosen(const char *part) {
-  const char *only = getenv("BENCH_ONLY");
-  return only == NULL || strcmp(only, part) == 0;
-}
-
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
   library = argv[1];
@@ -529,5 +445,6 @@ int main(int argc, char **argv) {
     measure_proofs();
     measure_rows();
   }
+  if (chosen("lease")) measure_leases();
   return 0;
 }

@@ -1,0 +1,49 @@
+/*
+** The benchmark: ratios against plain SQLite and the designs that are replaced,
+** in one run.
+**
+**   common.c   what every part shares
+**   bench.c    ledgers, and main
+**   lease.c    leases
+*/
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <sqlite3.h>
+
+extern const char *library, *folder; /* the extension; where files go */
+extern int pairs;                    /* of which a median is taken */
+
+/* Processor time, and wall-clock time, in seconds. */
+double now(void);
+double wall(void);
+
+/* A number from the environment, or what is usual. */
+long setting(const char *name, long usual);
+
+/* Is this part asked for?  BENCH_ONLY names one; without it, all are. */
+int chosen(const char *part);
+
+/* Exit with the connection's error unless rc is good; run some SQL; the first
+** value of a query. */
+void must(sqlite3 *db, int rc);
+void run(sqlite3 *db, const char *sql);
+sqlite3_int64 query(sqlite3 *db, const char *sql);
+
+/* Open a file of the folder with the extension, WAL, synchronous NORMAL; a
+** fresh one is made anew. */
+sqlite3 *open_file(const char *name, int fresh);
+
+double median(double *value, int n);
+
+/* One line of the table, and of JSON; a goal of 0 is none.  report: it is the
+** most that the value may be; report_least: the least. */
+void report(const char *key, const char *words, double value, double goal,
+            const char *unit);
+void report_least(const char *key, const char *words, double value, double goal,
+                  const char *unit);
+
+/* The parts in other files. */
+void measure_leases(void);
+
+#endif
