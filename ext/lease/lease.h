@@ -38,6 +38,22 @@ int lease_options_parse(LeaseOptions *options, const char *name, int argc,
 
 /* ---- one connected lease table ------------------------------------------- */
 
+/* Its statements (lease_decide.c). */
+typedef enum LeaseSql {
+  LEASE_SQL_RESOURCE, /* the row of resource ?1 */
+  LEASE_SQL_BY_TOKEN, /* the row of token ?1 */
+  LEASE_SQL_INSERT,
+  LEASE_SQL_GRANT, /* another holder's, or a new term */
+  LEASE_SQL_RENEW,
+  LEASE_SQL_DELETE,
+  LEASE_SQL_EVENT,
+  LEASE_SQL_MARK, /* the high-water mark */
+  LEASE_SQL_RAISE,
+  LEASE_SQL_LIVE, /* the rows that are live at ?1; + 1 of resource ?2,
+                  ** + 2 of token ?3, + 3 of both */
+  LEASE_SQLS = LEASE_SQL_LIVE + 4
+} LeaseSql;
+
 typedef struct HfLease {
   sqlite3_vtab base; /* must be first */
   sqlite3 *db;
@@ -47,19 +63,21 @@ typedef struct HfLease {
   LeaseOptions options;
   sqlite3_int64 id; /* by which its triggers know it */
   sqlite3_vfs *vfs; /* the clock */
-  HfStmts stmts;
+  char *sql[LEASE_SQLS];
+  sqlite3_stmt *idle[LEASE_SQLS]; /* one of each that is not in use */
+  HfStmts stmts;                  /* those that must not be kept so */
+  HfTxnStmts txn;
 
-  /* SQL texts (lease_decide.c) */
-  char *sql_resource; /* the row of resource ?1 */
-  char *sql_token;    /* the row of token ?1 */
-  char *sql_live;     /* the rows that are live at ?1 */
-  char *sql_insert;
-  char *sql_grant; /* another holder's, or a new term */
-  char *sql_renew;
-  char *sql_delete;
-  char *sql_event;
-  char *sql_mark; /* the high-water mark */
-  char *sql_raise;
+  /* Found by its name, and the schema has not changed since then. */
+  int known;
+  int pins; /* uses by doors, which outlive a disconnection */
+  int gone; /* disconnected; the last pin frees it */
+
+  /* The high-water mark, as long as nothing can have raised it since it was
+  ** read. */
+  int mark_known;
+  sqlite3_int64 mark_token;
+  sqlite3_int64 mark_now;
 
   /* The time given to the last SELECT, or INT64_MIN: an UPDATE or DELETE of the
   ** rows that it found is decided at that time. */
@@ -114,7 +132,10 @@ typedef struct Lease {
 
 void lease_clear(Lease *row);
 
-/* The time of a decision: the clock's, or a given one where the table takes it,
+/* Read the high-water mark, which every decision does first. */
+int lease_mark(HfLease *lease, HfError *err);
+
+/* The time of a decision, after lease_mark: the clock's, or a given one where the table takes it,
 ** but never before the high-water mark.  given: NULL or a NULL asks the
 ** clock. */
 int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
@@ -149,13 +170,13 @@ typedef struct LeaseRequest {
 int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
                          LeaseVerdict *verdict, Lease *row, HfError *err);
 
-/* Renew; *expires_at is when it ends then. */
-int lease_decide_renew(HfLease *lease, sqlite3_int64 token, sqlite3_int64 ttl,
+/* Renew; the row, which has just been read, becomes the new one. */
+int lease_decide_renew(HfLease *lease, Lease *row, sqlite3_int64 ttl,
                        sqlite3_int64 now, sqlite3_value *detail,
-                       LeaseVerdict *verdict, sqlite3_int64 *expires_at,
-                       HfError *err);
+                       LeaseVerdict *verdict, HfError *err);
 
-int lease_decide_release(HfLease *lease, sqlite3_int64 token, sqlite3_int64 now,
+/* Release the row, which has just been read. */
+int lease_decide_release(HfLease *lease, const Lease *row, sqlite3_int64 now,
                          LeaseVerdict *verdict, HfError *err);
 
 /* Give a live lease to another holder, with a new token, which is in *row.
@@ -181,8 +202,11 @@ int lease_event(HfLease *lease, sqlite3_int64 at, const char *kind,
 int lease_contended(HfLease *lease, sqlite3_int64 at, const Lease *row,
                     const char *detail, HfError *err);
 
-/* Take a statement of the lease; a missing table is corruption. */
-int lease_take(HfLease *lease, const char *sql, HfStmt *out, HfError *err);
+/* Take a statement of the lease, and give it back; a missing table is
+** corruption.  Finalise all. */
+int lease_take(HfLease *lease, LeaseSql sql, HfStmt *out, HfError *err);
+void lease_give(HfLease *lease, LeaseSql sql, HfStmt *stmt);
+void lease_statements_clear(HfLease *lease);
 
 /* ---- denials of the walls (lease_denial.c) ------------------------------- */
 
@@ -199,8 +223,13 @@ void lease_denials_settle(HfLease *lease, int committed);
 
 typedef struct LeasePin {
   HfLease *lease;
-  sqlite3_stmt *stmt; /* holds the reference that keeps it connected */
+  sqlite3_stmt *stmt; /* holds the reference that keeps it connected, or NULL:
+                      ** it is one of lease->pins */
 } LeasePin;
+
+/* Pin the lease table of this name if it is known already; returns 0 if not.
+** Whether it still is known shows when the high-water mark is next read. */
+int lease_pin_known(HfConn *conn, sqlite3_value *value, LeasePin *pin);
 
 int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
               LeasePin *pin, HfError *err);

@@ -15,52 +15,66 @@
 
 int lease_prepare(HfLease *lease, HfError *err) {
   const char *schema = lease->schema, *name = lease->name;
-  lease->sql_resource = hf_format(
+  char **sql = lease->sql;
+  int i;
+  sql[LEASE_SQL_RESOURCE] = hf_format(
       err,
       "SELECT " DECIDE_COLUMNS " FROM \"%w\".\"%w_held\" WHERE resource = ?1",
       schema, name);
-  lease->sql_token = hf_format(
+  sql[LEASE_SQL_BY_TOKEN] = hf_format(
       err, "SELECT " DECIDE_COLUMNS " FROM \"%w\".\"%w_held\" WHERE token = ?1",
       schema, name);
-  lease->sql_insert = hf_format(
+  sql[LEASE_SQL_INSERT] = hf_format(
       err,
       "INSERT INTO \"%w\".\"%w_held\"(token, resource, holder, acquired_at,"
       " expires_at, renewals, ttl_ms, detail)"
       " VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)",
       schema, name);
-  lease->sql_grant = hf_format(
+  sql[LEASE_SQL_GRANT] = hf_format(
       err,
       "UPDATE \"%w\".\"%w_held\" SET token = ?1, holder = ?3, acquired_at = ?4,"
       " expires_at = ?5, renewals = 0, ttl_ms = ?6, detail = ?7"
       " WHERE token = ?8 AND expires_at = ?9",
       schema, name);
-  lease->sql_renew = hf_format(
+  sql[LEASE_SQL_RENEW] = hf_format(
       err,
       "UPDATE \"%w\".\"%w_held\" SET expires_at = ?2, renewals = renewals + 1,"
       " ttl_ms = ?3, detail = coalesce(?4, detail)"
       " WHERE token = ?1 AND expires_at = ?5",
       schema, name);
-  lease->sql_delete = hf_format(
+  sql[LEASE_SQL_DELETE] = hf_format(
       err,
       "DELETE FROM \"%w\".\"%w_held\" WHERE token = ?1 AND expires_at = ?2",
       schema, name);
-  lease->sql_event = hf_format(
+  sql[LEASE_SQL_EVENT] = hf_format(
       err,
       "INSERT INTO \"%w\".\"%w_event\"(at, kind, resource, holder, token,"
       " held_ms, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
       schema, name);
-  lease->sql_mark = hf_format(
+  sql[LEASE_SQL_MARK] = hf_format(
       err, "SELECT token, now FROM \"%w\".lease_high_water WHERE id = 1",
       schema);
-  lease->sql_raise = hf_format(
+  sql[LEASE_SQL_RAISE] = hf_format(
       err,
       "UPDATE \"%w\".lease_high_water SET token = ?1, now = ?2 WHERE id = 1",
       schema);
+  for (i = 0; i < 4; i++) {
+    sql[LEASE_SQL_LIVE + i] = hf_format(
+        err,
+        "SELECT token, resource, holder, acquired_at, expires_at, renewals,"
+        " detail, ttl_ms FROM \"%w\".\"%w_held\" WHERE expires_at > ?1%s%s",
+        schema, name, i & 1 ? " AND resource = ?2" : "",
+        i & 2 ? " AND token = ?3" : "");
+  }
   return err->rc;
 }
 
-int lease_take(HfLease *lease, const char *sql, HfStmt *out, HfError *err) {
-  hf_stmt_take(&lease->stmts, lease->db, sql, out, err);
+int lease_take(HfLease *lease, LeaseSql sql, HfStmt *out, HfError *err) {
+  memset(out, 0, sizeof(*out));
+  out->p = lease->idle[sql];
+  lease->idle[sql] = NULL;
+  if (out->p != NULL) return SQLITE_OK;
+  hf_stmt_take(&lease->stmts, lease->db, lease->sql[sql], out, err);
   if (err->rc == SQLITE_ERROR) {
     hf_error_clear(err);
     hf_fail(err, SQLITE_CORRUPT_VTAB,
@@ -69,6 +83,26 @@ int lease_take(HfLease *lease, const char *sql, HfStmt *out, HfError *err) {
             lease->name, sqlite3_errmsg(lease->db));
   }
   return err->rc;
+}
+
+void lease_give(HfLease *lease, LeaseSql sql, HfStmt *stmt) {
+  if (stmt->p != NULL && !stmt->local && lease->idle[sql] == NULL) {
+    sqlite3_reset(stmt->p);
+    sqlite3_clear_bindings(stmt->p);
+    lease->idle[sql] = stmt->p;
+    stmt->p = NULL;
+  } else {
+    hf_stmt_give(&lease->stmts, stmt);
+  }
+}
+
+void lease_statements_clear(HfLease *lease) {
+  int i;
+  for (i = 0; i < LEASE_SQLS; i++) {
+    sqlite3_finalize(lease->idle[i]);
+    lease->idle[i] = NULL;
+  }
+  hf_stmts_clear(&lease->stmts);
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -80,7 +114,8 @@ void lease_clear(Lease *row) {
 }
 
 /* Step a statement of DECIDE_COLUMNS to its one row, and give it back. */
-static int decide_read(HfLease *lease, HfStmt *stmt, Lease *row, HfError *err) {
+static int decide_read(HfLease *lease, LeaseSql sql, HfStmt *stmt, Lease *row,
+                       HfError *err) {
   memset(row, 0, sizeof(*row));
   switch (sqlite3_step(stmt->p)) {
     case SQLITE_ROW:
@@ -97,7 +132,7 @@ static int decide_read(HfLease *lease, HfStmt *stmt, Lease *row, HfError *err) {
     default:
       hf_fail_db(err, lease->db);
   }
-  hf_stmt_give(&lease->stmts, stmt);
+  lease_give(lease, sql, stmt);
   if (err->rc != SQLITE_OK) lease_clear(row);
   return err->rc;
 }
@@ -106,39 +141,37 @@ int lease_read_resource(HfLease *lease, sqlite3_value *resource, Lease *row,
                         HfError *err) {
   HfStmt stmt;
   memset(row, 0, sizeof(*row));
-  if (lease_take(lease, lease->sql_resource, &stmt, err) != SQLITE_OK) {
+  if (lease_take(lease, LEASE_SQL_RESOURCE, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
   sqlite3_bind_value(stmt.p, 1, resource);
-  return decide_read(lease, &stmt, row, err);
+  return decide_read(lease, LEASE_SQL_RESOURCE, &stmt, row, err);
 }
 
 int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
                      HfError *err) {
   HfStmt stmt;
   memset(row, 0, sizeof(*row));
-  if (lease_take(lease, lease->sql_token, &stmt, err) != SQLITE_OK) {
+  if (lease_take(lease, LEASE_SQL_BY_TOKEN, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
   sqlite3_bind_int64(stmt.p, 1, token);
-  return decide_read(lease, &stmt, row, err);
+  return decide_read(lease, LEASE_SQL_BY_TOKEN, &stmt, row, err);
 }
 
-/* The high-water mark, which every decision reads first.  When the schema has
-** changed since, the statements that are kept must go: one that a trigger has
-** made write a virtual table could not be prepared again. */
-static int decide_mark(HfLease *lease, sqlite3_int64 *token, sqlite3_int64 *now,
-                       HfError *err) {
+/* When the schema has changed since, the statements that are kept must go: one
+** that a trigger has made write a virtual table could not be prepared again. */
+int lease_mark(HfLease *lease, HfError *err) {
   HfStmt stmt;
-  int stale;
-  *token = *now = 0;
-  if (lease_take(lease, lease->sql_mark, &stmt, err) != SQLITE_OK) {
+  lease->mark_known = 0;
+  if (lease_take(lease, LEASE_SQL_MARK, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
   switch (sqlite3_step(stmt.p)) {
     case SQLITE_ROW:
-      *token = sqlite3_column_int64(stmt.p, 0);
-      *now = sqlite3_column_int64(stmt.p, 1);
+      lease->mark_token = sqlite3_column_int64(stmt.p, 0);
+      lease->mark_now = sqlite3_column_int64(stmt.p, 1);
+      lease->mark_known = 1;
       break;
     case SQLITE_DONE:
       hf_fail(err, SQLITE_CORRUPT_VTAB,
@@ -148,10 +181,12 @@ static int decide_mark(HfLease *lease, sqlite3_int64 *token, sqlite3_int64 *now,
     default:
       hf_fail_db(err, lease->db);
   }
-  stale = stmt.fresh ||
-          sqlite3_stmt_status(stmt.p, SQLITE_STMTSTATUS_REPREPARE, 1) > 0;
-  if (stale) hf_stmts_clear(&lease->stmts);
-  hf_stmt_give(&lease->stmts, &stmt);
+  if (stmt.fresh ||
+      sqlite3_stmt_status(stmt.p, SQLITE_STMTSTATUS_REPREPARE, 1) > 0) {
+    lease->known = 0;
+    lease_statements_clear(lease);
+  }
+  lease_give(lease, LEASE_SQL_MARK, &stmt);
   return err->rc;
 }
 
@@ -159,9 +194,9 @@ static int decide_mark(HfLease *lease, sqlite3_int64 *token, sqlite3_int64 *now,
 
 /* Not before the high-water mark. */
 static int decide_forward(HfLease *lease, sqlite3_int64 *now, HfError *err) {
-  sqlite3_int64 token, mark;
-  if (decide_mark(lease, &token, &mark, err) == SQLITE_OK && *now < mark) {
-    *now = mark;
+  if ((lease->mark_known || lease_mark(lease, err) == SQLITE_OK) &&
+      *now < lease->mark_now) {
+    *now = lease->mark_now;
   }
   return err->rc;
 }
@@ -235,8 +270,9 @@ int lease_check_ttl(HfLease *lease, sqlite3_value *value, sqlite3_int64 *ttl,
 
 /* Run a statement that changes one row, while its triggers are told which row
 ** that will be. */
-static int decide_write(HfLease *lease, HfStmt *stmt, sqlite3_int64 id,
-                        sqlite3_int64 token, sqlite3_int64 time, HfError *err) {
+static int decide_write(HfLease *lease, LeaseSql sql, HfStmt *stmt,
+                        sqlite3_int64 id, sqlite3_int64 token,
+                        sqlite3_int64 time, HfError *err) {
   HfConn *conn = lease->conn;
   HfDeciding deciding = {id, token, time, conn->deciding};
   conn->deciding = &deciding;
@@ -248,38 +284,41 @@ static int decide_write(HfLease *lease, HfStmt *stmt, sqlite3_int64 id,
             lease->name, lease->name);
   }
   conn->deciding = deciding.outer;
-  hf_stmt_give(&lease->stmts, stmt);
+  lease->mark_known = 0; /* for a trigger may have raised it */
+  lease_give(lease, sql, stmt);
   return err->rc;
 }
 
-/* Let the high-water mark rise; a token of 0 leaves that as it is. */
+/* Let the high-water mark rise, before anything is written that a trigger could
+** see; a token of 0 leaves that as it is. */
 static int decide_raise(HfLease *lease, sqlite3_int64 token, sqlite3_int64 now,
                         HfError *err) {
-  sqlite3_int64 old_token, old_now;
   HfStmt stmt;
-  if (decide_mark(lease, &old_token, &old_now, err) != SQLITE_OK) {
+  if (!lease->mark_known && lease_mark(lease, err) != SQLITE_OK) {
     return err->rc;
   }
-  if (token < old_token) token = old_token;
-  if (now < old_now) now = old_now;
-  if ((token == old_token && now == old_now) ||
-      lease_take(lease, lease->sql_raise, &stmt, err) != SQLITE_OK) {
+  if (token < lease->mark_token) token = lease->mark_token;
+  if (now < lease->mark_now) now = lease->mark_now;
+  if ((token == lease->mark_token && now == lease->mark_now) ||
+      lease_take(lease, LEASE_SQL_RAISE, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
   sqlite3_bind_int64(stmt.p, 1, token);
   sqlite3_bind_int64(stmt.p, 2, now);
-  return decide_write(lease, &stmt, 0, token, now, err);
+  return decide_write(lease, LEASE_SQL_RAISE, &stmt, 0, token, now, err);
 }
 
 /* A token greater than any before. */
 static int decide_token(HfLease *lease, sqlite3_int64 *token, HfError *err) {
-  sqlite3_int64 now;
-  if (decide_mark(lease, token, &now, err) == SQLITE_OK &&
-      (*token)++ == INT64_MAX - 1) {
-    hf_fail(err, SQLITE_FULL, "lease %s: there are no more tokens",
-            lease->name);
+  if (!lease->mark_known && lease_mark(lease, err) != SQLITE_OK) {
+    return err->rc;
   }
-  return err->rc;
+  if (lease->mark_token == INT64_MAX - 1) {
+    return hf_fail(err, SQLITE_FULL, "lease %s: there are no more tokens",
+                   lease->name);
+  }
+  *token = lease->mark_token + 1;
+  return SQLITE_OK;
 }
 
 /* detail: either may be NULL. */
@@ -288,7 +327,7 @@ static int decide_event(HfLease *lease, sqlite3_int64 at, const char *kind,
                         sqlite3_value *detail, const char *words,
                         HfError *err) {
   HfStmt stmt;
-  if (lease_take(lease, lease->sql_event, &stmt, err) != SQLITE_OK) {
+  if (lease_take(lease, LEASE_SQL_EVENT, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
   sqlite3_bind_int64(stmt.p, 1, at);
@@ -303,7 +342,8 @@ static int decide_event(HfLease *lease, sqlite3_int64 at, const char *kind,
     sqlite3_bind_text(stmt.p, 7, words, -1, SQLITE_STATIC);
   }
   hf_step_done(lease->db, stmt.p, err);
-  hf_stmt_give(&lease->stmts, &stmt);
+  lease->mark_known = 0;
+  lease_give(lease, LEASE_SQL_EVENT, &stmt);
   return err->rc;
 }
 
@@ -320,17 +360,33 @@ int lease_contended(HfLease *lease, sqlite3_int64 at, const Lease *row,
 
 /* ---- decisions ----------------------------------------------------------- */
 
+/* Replace a text of a row; the resource is the row's own where it has one. */
+static void decide_put(char **text, sqlite3_value *value, HfError *err) {
+  size_t size;
+  const char *from = hf_value_text(value, &size);
+  char *copy = from != NULL ? sqlite3_malloc64(size + 1) : NULL;
+  if (copy == NULL) {
+    hf_fail(err, SQLITE_NOMEM, NULL);
+    return;
+  }
+  memcpy(copy, from, size);
+  copy[size] = 0;
+  sqlite3_free(*text);
+  *text = copy;
+}
+
 /* A new term: of a resource that has no row (row->there 0), or in the place of
 ** that row.  *row becomes the new one. */
 static int decide_grant(HfLease *lease, Lease *row, sqlite3_value *resource,
                         sqlite3_value *holder, sqlite3_value *detail,
                         sqlite3_int64 ttl, sqlite3_int64 now, const char *kind,
                         sqlite3_value *why, HfError *err) {
-  sqlite3_int64 token;
+  LeaseSql sql = row->there ? LEASE_SQL_GRANT : LEASE_SQL_INSERT;
+  sqlite3_int64 token = 0;
   HfStmt stmt;
   if (decide_token(lease, &token, err) != SQLITE_OK ||
-      lease_take(lease, row->there ? lease->sql_grant : lease->sql_insert,
-                 &stmt, err) != SQLITE_OK) {
+      decide_raise(lease, token, now, err) != SQLITE_OK ||
+      lease_take(lease, sql, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
   sqlite3_bind_int64(stmt.p, 1, token);
@@ -343,17 +399,24 @@ static int decide_grant(HfLease *lease, Lease *row, sqlite3_value *resource,
   if (row->there) {
     sqlite3_bind_int64(stmt.p, 8, row->token);
     sqlite3_bind_int64(stmt.p, 9, row->expires_at);
+  } else {
+    decide_put(&row->resource, resource, err);
   }
-  if (decide_write(lease, &stmt, lease->id, token, now + ttl, err) !=
-          SQLITE_OK ||
-      decide_raise(lease, token, now, err) != SQLITE_OK) {
+  decide_put(&row->holder, holder, err);
+  row->there = 1;
+  row->token = token;
+  row->acquired_at = now;
+  row->expires_at = now + ttl;
+  row->renewals = 0;
+  if (err->rc != SQLITE_OK) {
+    lease_give(lease, sql, &stmt);
     return err->rc;
   }
-  lease_clear(row);
-  if (lease_read_token(lease, token, row, err) == SQLITE_OK) {
-    lease_event(lease, now, kind, row, -1, why, err);
+  if (decide_write(lease, sql, &stmt, lease->id, token, now + ttl, err) !=
+      SQLITE_OK) {
+    return err->rc;
   }
-  return err->rc;
+  return lease_event(lease, now, kind, row, -1, why, err);
 }
 
 /* Extend a live lease. */
@@ -361,7 +424,8 @@ static int decide_extend(HfLease *lease, Lease *row, sqlite3_int64 ttl,
                          sqlite3_int64 now, sqlite3_value *detail,
                          HfError *err) {
   HfStmt stmt;
-  if (lease_take(lease, lease->sql_renew, &stmt, err) != SQLITE_OK) {
+  if (decide_raise(lease, 0, now, err) != SQLITE_OK ||
+      lease_take(lease, LEASE_SQL_RENEW, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
   sqlite3_bind_int64(stmt.p, 1, row->token);
@@ -369,9 +433,8 @@ static int decide_extend(HfLease *lease, Lease *row, sqlite3_int64 ttl,
   sqlite3_bind_int64(stmt.p, 3, ttl);
   if (detail != NULL) sqlite3_bind_value(stmt.p, 4, detail);
   sqlite3_bind_int64(stmt.p, 5, row->expires_at);
-  if (decide_write(lease, &stmt, lease->id, row->token, now + ttl, err) !=
-          SQLITE_OK ||
-      decide_raise(lease, 0, now, err) != SQLITE_OK) {
+  if (decide_write(lease, LEASE_SQL_RENEW, &stmt, lease->id, row->token,
+                   now + ttl, err) != SQLITE_OK) {
     return err->rc;
   }
   row->expires_at = now + ttl;
@@ -427,43 +490,36 @@ int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
                       request->detail, err);
 }
 
-int lease_decide_renew(HfLease *lease, sqlite3_int64 token, sqlite3_int64 ttl,
+int lease_decide_renew(HfLease *lease, Lease *row, sqlite3_int64 ttl,
                        sqlite3_int64 now, sqlite3_value *detail,
-                       LeaseVerdict *verdict, sqlite3_int64 *expires_at,
-                       HfError *err) {
-  Lease row;
-  *verdict = LEASE_LOST;
-  if (lease_read_token(lease, token, &row, err) == SQLITE_OK && row.there &&
-      now < row.expires_at) {
-    *verdict = decide_may_renew(lease, &row) ? LEASE_GRANTED : LEASE_EXHAUSTED;
-    if (*verdict == LEASE_GRANTED) {
-      decide_extend(lease, &row, ttl, now, detail, err);
-      *expires_at = row.expires_at;
-    }
+                       LeaseVerdict *verdict, HfError *err) {
+  if (!row->there || now >= row->expires_at) {
+    *verdict = LEASE_LOST;
+  } else if (!decide_may_renew(lease, row)) {
+    *verdict = LEASE_EXHAUSTED;
+  } else {
+    *verdict = LEASE_GRANTED;
+    decide_extend(lease, row, ttl, now, detail, err);
   }
-  lease_clear(&row);
   return err->rc;
 }
 
-int lease_decide_release(HfLease *lease, sqlite3_int64 token, sqlite3_int64 now,
+int lease_decide_release(HfLease *lease, const Lease *row, sqlite3_int64 now,
                          LeaseVerdict *verdict, HfError *err) {
-  Lease row;
   HfStmt stmt;
   *verdict = LEASE_LOST;
-  if (lease_read_token(lease, token, &row, err) == SQLITE_OK && row.there &&
-      now < row.expires_at &&
-      lease_take(lease, lease->sql_delete, &stmt, err) == SQLITE_OK) {
-    *verdict = LEASE_GRANTED;
-    sqlite3_bind_int64(stmt.p, 1, token);
-    sqlite3_bind_int64(stmt.p, 2, row.expires_at);
-    if (decide_write(lease, &stmt, lease->id, token, row.expires_at, err) ==
-            SQLITE_OK &&
-        decide_raise(lease, 0, now, err) == SQLITE_OK) {
-      lease_event(lease, now, "released", &row, now - row.acquired_at, NULL,
-                  err);
-    }
+  if (!row->there || now >= row->expires_at ||
+      decide_raise(lease, 0, now, err) != SQLITE_OK ||
+      lease_take(lease, LEASE_SQL_DELETE, &stmt, err) != SQLITE_OK) {
+    return err->rc;
   }
-  lease_clear(&row);
+  *verdict = LEASE_GRANTED;
+  sqlite3_bind_int64(stmt.p, 1, row->token);
+  sqlite3_bind_int64(stmt.p, 2, row->expires_at);
+  if (decide_write(lease, LEASE_SQL_DELETE, &stmt, lease->id, row->token,
+                   row->expires_at, err) == SQLITE_OK) {
+    lease_event(lease, now, "released", row, now - row->acquired_at, NULL, err);
+  }
   return err->rc;
 }
 

@@ -44,14 +44,40 @@ static void door_denials(Door *door) {
   }
 }
 
+/* Find the lease table, and read the high-water mark.  One that is known by its
+** name costs no statement; but when the mark's had to be prepared again, the
+** schema has changed, and the name may mean another table. */
+static int door_find(Door *door, HfConn *conn, sqlite3_value *table,
+                     int writes) {
+  int i;
+  for (i = 0; i < 3; i++) {
+    if (!lease_pin_known(conn, table, &door->pin) &&
+        lease_pin(conn, door->name, table, &door->pin, &door->err) ==
+            SQLITE_OK) {
+      door->pin.lease->known = 1;
+    }
+    if (door->err.rc == SQLITE_OK && writes && !door->begun) {
+      HfLease *lease = door->pin.lease;
+      if (hf_txn_begin_kept(conn->db, &lease->txn, lease->schema, door->name,
+                            &door->txn, &door->err) == SQLITE_OK) {
+        door->begun = 1;
+      }
+    }
+    if (door->err.rc != SQLITE_OK ||
+        lease_mark(door->pin.lease, &door->err) != SQLITE_OK ||
+        door->pin.lease->known) {
+      break;
+    }
+    if (i < 2) lease_unpin(&door->pin);
+  }
+  return door->err.rc;
+}
+
 static int door_open(Door *door, HfConn *conn, const char *name,
                      sqlite3_value *table, sqlite3_value *now) {
   memset(door, 0, sizeof(*door));
   door->name = name;
-  if (lease_pin(conn, name, table, &door->pin, &door->err) == SQLITE_OK &&
-      hf_txn_begin(conn->db, door->pin.lease->schema, name, &door->txn,
-                   &door->err) == SQLITE_OK) {
-    door->begun = 1;
+  if (door_find(door, conn, table, 1) == SQLITE_OK) {
     door_denials(door);
     lease_now(door->pin.lease, now, &door->now, &door->err);
   }
@@ -60,10 +86,12 @@ static int door_open(Door *door, HfConn *conn, const char *name,
 
 /* End the transaction; returns 0 with the error raised if there is one. */
 static int door_close(Door *door, sqlite3_context *context) {
+  HfLease *lease = door->pin.lease;
   if (door->begun) {
-    hf_txn_end(sqlite3_context_db_handle(context), door->txn, &door->err);
-    if (door->txn == HF_TXN_OWN) {
-      lease_denials_settle(door->pin.lease, door->err.rc == SQLITE_OK);
+    hf_txn_end_kept(sqlite3_context_db_handle(context),
+                    lease ? &lease->txn : NULL, door->txn, &door->err);
+    if (door->txn == HF_TXN_OWN && lease != NULL) {
+      lease_denials_settle(lease, door->err.rc == SQLITE_OK);
     }
   }
   lease_unpin(&door->pin);
@@ -198,7 +226,7 @@ static void door_acquire(sqlite3_context *context, int argc,
 static void door_renew(sqlite3_context *context, int argc,
                        sqlite3_value **argv) {
   LeaseVerdict verdict = LEASE_LOST;
-  sqlite3_int64 ttl, expires_at = 0;
+  sqlite3_int64 ttl;
   Lease row;
   Door door;
   memset(&row, 0, sizeof(row));
@@ -207,13 +235,13 @@ static void door_renew(sqlite3_context *context, int argc,
       lease_check_ttl(door.pin.lease, door_argument(argc, argv, 3), &ttl,
                       &door.err) == SQLITE_OK &&
       door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
-    lease_decide_renew(door.pin.lease, row.token, ttl, door.now, NULL, &verdict,
-                       &expires_at, &door.err);
+    lease_decide_renew(door.pin.lease, &row, ttl, door.now, NULL, &verdict,
+                       &door.err);
+  }
+  if (door_close(&door, context) && verdict == LEASE_GRANTED) {
+    sqlite3_result_int64(context, row.expires_at);
   }
   lease_clear(&row);
-  if (door_close(&door, context) && verdict == LEASE_GRANTED) {
-    sqlite3_result_int64(context, expires_at);
-  }
 }
 
 /*
@@ -230,8 +258,7 @@ static void door_release(sqlite3_context *context, int argc,
   if (door_open(&door, sqlite3_user_data(context), "lease_release", argv[0],
                 door_argument(argc, argv, 3)) == SQLITE_OK &&
       door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
-    lease_decide_release(door.pin.lease, row.token, door.now, &verdict,
-                         &door.err);
+    lease_decide_release(door.pin.lease, &row, door.now, &verdict, &door.err);
   }
   lease_clear(&row);
   if (door_close(&door, context)) {
@@ -266,7 +293,11 @@ static int release_next(Door *door, sqlite3_value *holder, int *more) {
   }
   sqlite3_finalize(stmt);
   if (*more) {
-    lease_decide_release(lease, token, door->now, &verdict, &door->err);
+    Lease row;
+    if (lease_read_token(lease, token, &row, &door->err) == SQLITE_OK) {
+      lease_decide_release(lease, &row, door->now, &verdict, &door->err);
+    }
+    lease_clear(&row);
   }
   return door->err.rc;
 }
@@ -309,8 +340,7 @@ static void door_holds(sqlite3_context *context, int argc,
     sqlite3_result_int(context, 0);
     return;
   }
-  if (lease_pin(sqlite3_user_data(context), door.name, argv[0], &door.pin,
-                &door.err) == SQLITE_OK &&
+  if (door_find(&door, sqlite3_user_data(context), argv[0], 0) == SQLITE_OK &&
       lease_now(door.pin.lease, door_argument(argc, argv, 3), &door.now,
                 &door.err) == SQLITE_OK &&
       door_read(&door, argv[1], argv[2], &row) == SQLITE_OK) {

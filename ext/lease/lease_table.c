@@ -13,28 +13,21 @@
 
 static void rows_free(HfLease *lease) {
   HfLease **link;
-  if (lease->conn != NULL) {
-    for (link = &lease->conn->leases; *link != NULL; link = &(*link)->next) {
-      if (*link == lease) {
-        *link = lease->next;
-        break;
-      }
+  int i;
+  for (link = &lease->conn->leases; *link != NULL; link = &(*link)->next) {
+    if (*link == lease) {
+      *link = lease->next;
+      break;
     }
-    hf_conn_unref(lease->conn);
   }
-  hf_stmts_clear(&lease->stmts);
+  lease->gone = 1;
+  if (lease->pins > 0) return;
+  hf_conn_unref(lease->conn);
+  lease_statements_clear(lease);
+  hf_txn_stmts_clear(&lease->txn);
   sqlite3_free(lease->schema);
   sqlite3_free(lease->name);
-  sqlite3_free(lease->sql_resource);
-  sqlite3_free(lease->sql_token);
-  sqlite3_free(lease->sql_live);
-  sqlite3_free(lease->sql_insert);
-  sqlite3_free(lease->sql_grant);
-  sqlite3_free(lease->sql_renew);
-  sqlite3_free(lease->sql_delete);
-  sqlite3_free(lease->sql_event);
-  sqlite3_free(lease->sql_mark);
-  sqlite3_free(lease->sql_raise);
+  for (i = 0; i < LEASE_SQLS; i++) sqlite3_free(lease->sql[i]);
   sqlite3_free(lease);
 }
 
@@ -55,11 +48,6 @@ static int rows_make(HfConn *conn, int argc, const char *const *argv,
     lease->vfs = hf_clock_vfs(lease->db, lease->schema);
     lease_options_parse(&lease->options, argv[2], argc - 3, argv + 3, err);
   }
-  lease->sql_live = hf_format(
-      err,
-      "SELECT token, resource, holder, acquired_at, expires_at, renewals,"
-      " detail, ttl_ms FROM \"%w\".\"%w_held\" WHERE expires_at > ?1",
-      lease->schema, lease->name);
   if (lease_prepare(lease, err) != SQLITE_OK) {
     rows_free(lease);
     return err->rc;
@@ -118,7 +106,7 @@ static int rows_destroy(sqlite3_vtab *vtab) {
   HfLease *lease = (HfLease *)vtab;
   HfError err = {SQLITE_OK, NULL};
   int rc;
-  hf_stmts_clear(&lease->stmts); /* they would lock the tables */
+  lease_statements_clear(lease); /* they would lock the tables */
   rc = lease_objects_drop(lease, &err);
   hf_error_clear(&err);
   if (rc == SQLITE_OK) rows_free(lease);
@@ -128,7 +116,8 @@ static int rows_destroy(sqlite3_vtab *vtab) {
 static int rows_rename(sqlite3_vtab *vtab, const char *to) {
   HfLease *lease = (HfLease *)vtab;
   HfError err = {SQLITE_OK, NULL};
-  hf_stmts_clear(&lease->stmts);
+  lease_statements_clear(lease);
+  lease->known = 0;
   lease_objects_rename(lease, to, &err);
   return hf_error_to_vtab(&err, vtab);
 }
@@ -138,12 +127,12 @@ static int rows_rename(sqlite3_vtab *vtab, const char *to) {
 typedef struct LeaseCursor {
   sqlite3_vtab_cursor base; /* must be first */
   HfStmt stmt;
-  char *sql; /* of the statement, which is looked for by it */
+  LeaseSql sql; /* which it is */
   sqlite3_int64 now;
   int eof;
 } LeaseCursor;
 
-/* Where a column stands in sql_live. */
+/* Where a column stands in LEASE_SQL_LIVE. */
 static const int rows_place[LEASE_COLUMNS] = {1, 2, 0, 3, 4, 5, 6, 7, -1};
 
 /* idxNum: bit 0 a resource, bit 1 a token, bit 2 a time is given, in this
@@ -191,8 +180,7 @@ static int rows_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
 
 static int rows_close(sqlite3_vtab_cursor *base) {
   LeaseCursor *cursor = (LeaseCursor *)base;
-  hf_stmt_give(&((HfLease *)base->pVtab)->stmts, &cursor->stmt);
-  sqlite3_free(cursor->sql);
+  lease_give((HfLease *)base->pVtab, cursor->sql, &cursor->stmt);
   sqlite3_free(cursor);
   return SQLITE_OK;
 }
@@ -213,13 +201,10 @@ static int rows_filter(sqlite3_vtab_cursor *base, int idx_num,
   sqlite3_value *given = idx_num & 4 ? argv[argc - 1] : NULL;
   int n = 0;
   (void)idx_str;
-  hf_stmt_give(&lease->stmts, &cursor->stmt);
-  sqlite3_free(cursor->sql);
+  lease_give(lease, cursor->sql, &cursor->stmt);
   cursor->eof = 1;
-  cursor->sql = hf_format(&err, "%s%s%s", lease->sql_live,
-                          idx_num & 1 ? " AND resource = ?2" : "",
-                          idx_num & 2 ? " AND token = ?3" : "");
-  if (cursor->sql != NULL &&
+  cursor->sql = (LeaseSql)(LEASE_SQL_LIVE + (idx_num & 3));
+  if (lease_mark(lease, &err) == SQLITE_OK &&
       lease_now(lease, given, &cursor->now, &err) == SQLITE_OK &&
       lease_take(lease, cursor->sql, &cursor->stmt, &err) == SQLITE_OK) {
     sqlite3_bind_int64(cursor->stmt.p, 1, cursor->now);
@@ -312,6 +297,7 @@ static int rows_insert(HfLease *lease, sqlite3_value **value,
       lease_check_name(lease, "holder", request.holder, err) != SQLITE_OK ||
       lease_check_ttl(lease, value[LEASE_TTL], &request.ttl, err) !=
           SQLITE_OK ||
+      lease_mark(lease, err) != SQLITE_OK ||
       lease_now(lease, value[LEASE_NOW], &request.now, err) != SQLITE_OK) {
     return err->rc;
   }
@@ -331,7 +317,7 @@ static int rows_insert(HfLease *lease, sqlite3_value **value,
 
 /* UPDATE l SET ttl_ms = ..., detail = ... renews. */
 static int rows_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
-  sqlite3_int64 token = sqlite3_value_int64(argv[0]), now, ttl, expires_at;
+  sqlite3_int64 token = sqlite3_value_int64(argv[0]), now, ttl;
   sqlite3_value **value = argv + 2, *detail = NULL;
   LeaseVerdict verdict;
   Lease row;
@@ -349,26 +335,45 @@ static int rows_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
   if (!sqlite3_value_nochange(value[LEASE_DETAIL])) {
     detail = value[LEASE_DETAIL];
   }
-  if (sqlite3_value_nochange(value[LEASE_NOW])) {
-    lease_now_again(lease, &now, err);
-  } else {
-    lease_now(lease, value[LEASE_NOW], &now, err);
-  }
-  if (lease_check_ttl(
+  memset(&row, 0, sizeof(row));
+  if (lease_mark(lease, err) != SQLITE_OK ||
+      (sqlite3_value_nochange(value[LEASE_NOW])
+           ? lease_now_again(lease, &now, err)
+           : lease_now(lease, value[LEASE_NOW], &now, err)) != SQLITE_OK ||
+      lease_check_ttl(
           lease,
           sqlite3_value_nochange(value[LEASE_TTL]) ? NULL : value[LEASE_TTL],
           &ttl, err) != SQLITE_OK ||
-      lease_decide_renew(lease, token, ttl, now, detail, &verdict, &expires_at,
-                         err) != SQLITE_OK ||
-      verdict == LEASE_GRANTED) {
+      lease_read_token(lease, token, &row, err) != SQLITE_OK) {
     return err->rc;
   }
-  if (verdict == LEASE_LOST) {
-    return hf_fail(err, rows_refusal(lease),
-                   "lease %s: token %lld has just expired", lease->name, token);
+  if (lease_decide_renew(lease, &row, ttl, now, detail, &verdict, err) ==
+          SQLITE_OK &&
+      verdict != LEASE_GRANTED) {
+    if (verdict == LEASE_LOST) {
+      hf_fail(err, rows_refusal(lease), "lease %s: token %lld has just expired",
+              lease->name, token);
+    } else {
+      rows_refuse(lease, verdict, &row, now, err);
+    }
   }
-  if (lease_read_token(lease, token, &row, err) == SQLITE_OK) {
-    rows_refuse(lease, verdict, &row, now, err);
+  lease_clear(&row);
+  return err->rc;
+}
+
+/* DELETE FROM l releases. */
+static int rows_release(HfLease *lease, sqlite3_int64 token, HfError *err) {
+  LeaseVerdict verdict;
+  sqlite3_int64 now;
+  Lease row;
+  memset(&row, 0, sizeof(row));
+  if (lease_mark(lease, err) == SQLITE_OK &&
+      lease_now_again(lease, &now, err) == SQLITE_OK &&
+      lease_read_token(lease, token, &row, err) == SQLITE_OK &&
+      lease_decide_release(lease, &row, now, &verdict, err) == SQLITE_OK &&
+      verdict == LEASE_LOST) {
+    hf_fail(err, rows_refusal(lease), "lease %s: token %lld has just expired",
+            lease->name, token);
   }
   lease_clear(&row);
   return err->rc;
@@ -378,17 +383,8 @@ static int rows_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
                        sqlite3_int64 *rowid) {
   HfLease *lease = (HfLease *)vtab;
   HfError err = {SQLITE_OK, NULL};
-  LeaseVerdict verdict;
-  sqlite3_int64 now;
   if (argc == 1) {
-    if (lease_now_again(lease, &now, &err) == SQLITE_OK &&
-        lease_decide_release(lease, sqlite3_value_int64(argv[0]), now, &verdict,
-                             &err) == SQLITE_OK &&
-        verdict == LEASE_LOST) {
-      hf_fail(&err, rows_refusal(lease),
-              "lease %s: token %lld has just expired", lease->name,
-              sqlite3_value_int64(argv[0]));
-    }
+    rows_release(lease, sqlite3_value_int64(argv[0]), &err);
   } else if (sqlite3_value_type(argv[0]) == SQLITE_NULL) {
     if (sqlite3_value_type(argv[1]) != SQLITE_NULL) {
       argv[2 + LEASE_TOKEN] = argv[1]; /* refused there */
@@ -476,8 +472,37 @@ int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
   return err->rc;
 }
 
+/* 'name' in main or 'schema.name', for names without a dot. */
+static int rows_is(const HfLease *lease, const char *text) {
+  size_t n = strlen(lease->schema);
+  if (strchr(text, '.') == NULL) {
+    return sqlite3_stricmp(lease->schema, "main") == 0 &&
+           sqlite3_stricmp(lease->name, text) == 0;
+  }
+  return strchr(lease->schema, '.') == NULL &&
+         sqlite3_strnicmp(lease->schema, text, (int)n) == 0 && text[n] == '.' &&
+         sqlite3_stricmp(lease->name, text + n + 1) == 0;
+}
+
+int lease_pin_known(HfConn *conn, sqlite3_value *value, LeasePin *pin) {
+  const char *text = (const char *)sqlite3_value_text(value);
+  HfLease *lease = conn->leases;
+  memset(pin, 0, sizeof(*pin));
+  if (text == NULL || sqlite3_value_type(value) != SQLITE_TEXT) return 0;
+  while (lease != NULL && !rows_is(lease, text)) lease = lease->next;
+  if (lease == NULL || !lease->known) return 0;
+  pin->lease = lease;
+  lease->pins++;
+  return 1;
+}
+
 void lease_unpin(LeasePin *pin) {
-  sqlite3_finalize(pin->stmt);
+  if (pin->stmt != NULL) {
+    sqlite3_finalize(pin->stmt);
+  } else if (pin->lease != NULL && --pin->lease->pins == 0 &&
+             pin->lease->gone) {
+    rows_free(pin->lease);
+  }
   memset(pin, 0, sizeof(*pin));
 }
 

@@ -318,6 +318,19 @@ typedef enum HfTxn { HF_TXN_NONE, HF_TXN_OWN, HF_TXN_SAVEPOINT } HfTxn;
 int hf_txn_begin(sqlite3 *db, const char *schema, const char *what, HfTxn *txn,
                  HfError *err);
 
+/* The same with statements that are kept: by a virtual table, which finalises
+** them when it is disconnected.  kept may be NULL. */
+typedef struct HfTxnStmts {
+  sqlite3_stmt *begin;
+  sqlite3_stmt *commit;
+  sqlite3_stmt *savepoint;
+  sqlite3_stmt *release;
+} HfTxnStmts;
+int hf_txn_begin_kept(sqlite3 *db, HfTxnStmts *kept, const char *schema,
+                      const char *what, HfTxn *txn, HfError *err);
+int hf_txn_end_kept(sqlite3 *db, HfTxnStmts *kept, HfTxn txn, HfError *err);
+void hf_txn_stmts_clear(HfTxnStmts *kept);
+
 /* End what hf_txn_begin began: commit when err holds nothing, else undo.
 ** Returns err->rc. */
 int hf_txn_end(sqlite3 *db, HfTxn txn, HfError *err);

@@ -158,12 +158,20 @@ int hf_query_int(sqlite3 *db, HfError *err, sqlite3_int64 none,
 
 char *hf_column_text(sqlite3_stmt *stmt, int column, HfError *err) {
   const unsigned char *text = sqlite3_column_text(stmt, column);
-  /* "%s" would make an empty string of a text that was lost. */
+  char *copy;
+  size_t size;
   if (text == NULL) {
     hf_fail(err, SQLITE_NOMEM, NULL);
     return NULL;
   }
-  return hf_format(err, "%s", text);
+  size = (size_t)sqlite3_column_bytes(stmt, column);
+  copy = sqlite3_malloc64(size + 1);
+  if (copy == NULL) {
+    hf_fail(err, SQLITE_NOMEM, NULL);
+    return NULL;
+  }
+  memcpy(copy, text, size + 1);
+  return copy;
 }
 
 int hf_query_text(sqlite3 *db, HfError *err, char **out, const char *format,
