@@ -3,9 +3,11 @@
 **
 **   lease_schema.c     the options of CREATE VIRTUAL TABLE ... USING lease
 **   lease_objects.c    the tables and triggers behind a lease table
+**   lease_read.c       its statements; the high-water mark and the rows
 **   lease_decide.c     the decisions: acquire, renew, release, steal, transfer
 **   lease_denial.c     denials of the walls, which outlive their error
 **   lease_table.c      the virtual table: SELECT and DML, the walls
+**   lease_pin.c        finding one by name
 **   lease_doctor.c     the leases' part of holdfast_check; registration
 **   lease_functions.c  the doors: lease_acquire, lease_renew, ...
 **   lease_guard.c      lease_guard, lease_unguard: fencing of ordinary tables
@@ -38,7 +40,7 @@ int lease_options_parse(LeaseOptions *options, const char *name, int argc,
 
 /* ---- one connected lease table ------------------------------------------- */
 
-/* Its statements (lease_decide.c). */
+/* Its statements (lease_read.c). */
 typedef enum LeaseSql {
   LEASE_SQL_RESOURCE, /* the row of resource ?1 */
   LEASE_SQL_BY_TOKEN, /* the row of token ?1 */
@@ -86,6 +88,9 @@ typedef struct HfLease {
   struct HfLease *next; /* in conn->leases */
 } HfLease;
 
+/* Take it from the list, and free it once nobody pins it (lease_table.c). */
+void lease_free(HfLease *lease);
+
 /* The columns of the virtual table. */
 enum {
   LEASE_RESOURCE,
@@ -115,9 +120,14 @@ int lease_objects_rename(HfLease *lease, const char *to, HfError *err);
 /* What the doctor finds amiss behind a lease table. */
 int lease_objects_check(HfLease *lease, HfFindings *list, HfError *err);
 
-/* ---- decisions (lease_decide.c) ------------------------------------------ */
+/* ---- statements and reading (lease_read.c) ------------------------------- */
 
+/* The texts; then take a statement, and give it back: a missing table is
+** corruption.  Finalise all. */
 int lease_prepare(HfLease *lease, HfError *err);
+int lease_take(HfLease *lease, LeaseSql sql, HfStmt *out, HfError *err);
+void lease_give(HfLease *lease, LeaseSql sql, HfStmt *stmt);
+void lease_statements_clear(HfLease *lease);
 
 /* One lease, as its row has it.  The texts belong to it. */
 typedef struct Lease {
@@ -132,12 +142,21 @@ typedef struct Lease {
 
 void lease_clear(Lease *row);
 
-/* Read the high-water mark, which every decision does first. */
+/* Read the high-water mark, which every decision does first: in
+** lease->mark_token and mark_now. */
 int lease_mark(HfLease *lease, HfError *err);
 
-/* The time of a decision, after lease_mark: the clock's, or a given one where the table takes it,
-** but never before the high-water mark.  given: NULL or a NULL asks the
-** clock. */
+/* The row of a resource, or of a token. */
+int lease_read_resource(HfLease *lease, sqlite3_value *resource, Lease *row,
+                        HfError *err);
+int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
+                     HfError *err);
+
+/* ---- decisions (lease_decide.c) ------------------------------------------ */
+
+/* The time of a decision, after lease_mark: the clock's, or a given one where
+** the table takes it, but never before the high-water mark.  given: NULL or a
+** NULL asks the clock. */
 int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
               HfError *err);
 int lease_now_again(HfLease *lease, sqlite3_int64 *now, HfError *err);
@@ -186,12 +205,6 @@ int lease_decide_give(HfLease *lease, sqlite3_int64 token, const char *kind,
                       sqlite3_int64 now, LeaseVerdict *verdict, Lease *row,
                       HfError *err);
 
-/* The row of a resource, or of a token. */
-int lease_read_resource(HfLease *lease, sqlite3_value *resource, Lease *row,
-                        HfError *err);
-int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
-                     HfError *err);
-
 /* Enter an event in the history. */
 int lease_event(HfLease *lease, sqlite3_int64 at, const char *kind,
                 const Lease *row, sqlite3_int64 held_ms, sqlite3_value *detail,
@@ -201,12 +214,6 @@ int lease_event(HfLease *lease, sqlite3_int64 at, const char *kind,
 ** detail. */
 int lease_contended(HfLease *lease, sqlite3_int64 at, const Lease *row,
                     const char *detail, HfError *err);
-
-/* Take a statement of the lease, and give it back; a missing table is
-** corruption.  Finalise all. */
-int lease_take(HfLease *lease, LeaseSql sql, HfStmt *out, HfError *err);
-void lease_give(HfLease *lease, LeaseSql sql, HfStmt *stmt);
-void lease_statements_clear(HfLease *lease);
 
 /* ---- denials of the walls (lease_denial.c) ------------------------------- */
 
@@ -219,7 +226,7 @@ int lease_denials_pending(const HfLease *lease);
 int lease_denials_write(HfLease *lease, HfError *err);
 void lease_denials_settle(HfLease *lease, int committed);
 
-/* ---- finding one by name (lease_table.c) --------------------------------- */
+/* ---- finding one by name (lease_pin.c) ----------------------------------- */
 
 typedef struct LeasePin {
   HfLease *lease;

@@ -11,7 +11,7 @@
 
 /* ---- life of a connected table ------------------------------------------- */
 
-static void rows_free(HfLease *lease) {
+void lease_free(HfLease *lease) {
   HfLease **link;
   int i;
   for (link = &lease->conn->leases; *link != NULL; link = &(*link)->next) {
@@ -49,7 +49,7 @@ static int rows_make(HfConn *conn, int argc, const char *const *argv,
     lease_options_parse(&lease->options, argv[2], argc - 3, argv + 3, err);
   }
   if (lease_prepare(lease, err) != SQLITE_OK) {
-    rows_free(lease);
+    lease_free(lease);
     return err->rc;
   }
   *out = lease;
@@ -80,7 +80,7 @@ static int rows_init(sqlite3 *db, void *aux, int argc, const char *const *argv,
     *out = &lease->base;
     return SQLITE_OK;
   }
-  if (lease != NULL) rows_free(lease);
+  if (lease != NULL) lease_free(lease);
   *message = err.message;
   return err.rc;
 }
@@ -98,7 +98,7 @@ static int rows_connect(sqlite3 *db, void *aux, int argc,
 }
 
 static int rows_disconnect(sqlite3_vtab *vtab) {
-  rows_free((HfLease *)vtab);
+  lease_free((HfLease *)vtab);
   return SQLITE_OK;
 }
 
@@ -109,7 +109,7 @@ static int rows_destroy(sqlite3_vtab *vtab) {
   lease_statements_clear(lease); /* they would lock the tables */
   rc = lease_objects_drop(lease, &err);
   hf_error_clear(&err);
-  if (rc == SQLITE_OK) rows_free(lease);
+  if (rc == SQLITE_OK) lease_free(lease);
   return rc;
 }
 
@@ -426,84 +426,6 @@ static int rows_rollback(sqlite3_vtab *vtab) {
   lease_denials_settle((HfLease *)vtab, 0);
   hf_stmts_end_transaction(&((HfLease *)vtab)->stmts);
   return SQLITE_OK;
-}
-
-/* ---- finding one by name ------------------------------------------------- */
-
-int lease_pin_name(HfConn *conn, const char *schema, const char *name,
-                   LeasePin *pin, HfError *err) {
-  HfLease *lease;
-  memset(pin, 0, sizeof(*pin));
-  /* Preparing connects the table, and the statement keeps it connected. */
-  if (hf_prepare(conn->db, &pin->stmt, err, "SELECT 1 FROM \"%w\".\"%w\"",
-                 schema, name) == SQLITE_OK) {
-    for (lease = conn->leases; lease != NULL; lease = lease->next) {
-      if (sqlite3_stricmp(lease->schema, schema) == 0 &&
-          sqlite3_stricmp(lease->name, name) == 0) {
-        pin->lease = lease;
-        break;
-      }
-    }
-  }
-  if (pin->lease == NULL &&
-      (err->rc == SQLITE_OK ||
-       (err->message && strncmp(err->message, "no such table", 13) == 0))) {
-    hf_error_clear(err);
-    hf_fail(err, SQLITE_ERROR, "no such lease table: %s.%s", schema, name);
-  }
-  if (err->rc != SQLITE_OK) lease_unpin(pin);
-  return err->rc;
-}
-
-int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
-              LeasePin *pin, HfError *err) {
-  const char *text = (const char *)sqlite3_value_text(value);
-  HfName name;
-  memset(pin, 0, sizeof(*pin));
-  if (text == NULL || sqlite3_value_type(value) != SQLITE_TEXT) {
-    return hf_fail(err, SQLITE_ERROR,
-                   "%s: the name of the lease table is "
-                   "missing",
-                   function);
-  }
-  if (hf_name_split(conn->db, text, &name, err) != SQLITE_OK) return err->rc;
-  lease_pin_name(conn, name.schema, name.name, pin, err);
-  hf_name_clear(&name);
-  return err->rc;
-}
-
-/* 'name' in main or 'schema.name', for names without a dot. */
-static int rows_is(const HfLease *lease, const char *text) {
-  size_t n = strlen(lease->schema);
-  if (strchr(text, '.') == NULL) {
-    return sqlite3_stricmp(lease->schema, "main") == 0 &&
-           sqlite3_stricmp(lease->name, text) == 0;
-  }
-  return strchr(lease->schema, '.') == NULL &&
-         sqlite3_strnicmp(lease->schema, text, (int)n) == 0 && text[n] == '.' &&
-         sqlite3_stricmp(lease->name, text + n + 1) == 0;
-}
-
-int lease_pin_known(HfConn *conn, sqlite3_value *value, LeasePin *pin) {
-  const char *text = (const char *)sqlite3_value_text(value);
-  HfLease *lease = conn->leases;
-  memset(pin, 0, sizeof(*pin));
-  if (text == NULL || sqlite3_value_type(value) != SQLITE_TEXT) return 0;
-  while (lease != NULL && !rows_is(lease, text)) lease = lease->next;
-  if (lease == NULL || !lease->known) return 0;
-  pin->lease = lease;
-  lease->pins++;
-  return 1;
-}
-
-void lease_unpin(LeasePin *pin) {
-  if (pin->stmt != NULL) {
-    sqlite3_finalize(pin->stmt);
-  } else if (pin->lease != NULL && --pin->lease->pins == 0 &&
-             pin->lease->gone) {
-    rows_free(pin->lease);
-  }
-  memset(pin, 0, sizeof(*pin));
 }
 
 /* ---- registration -------------------------------------------------------- */
