@@ -6,23 +6,25 @@
 
 
 -- The highest fencing token that was ever granted in this database, and the
--- latest time at which a lease was decided, in milliseconds since 1970.  Both
--- only grow: no token is given twice, and a clock that is set back resurrects
--- no lease.
+-- latest time at which a lease was decided, in milliseconds since 1970: row 1.
+-- Both only grow: no token is given twice, and a clock that is set back
+-- resurrects no lease.  A lease table of clock='caller' has a row of its own,
+-- for its time alone.
 CREATE TABLE IF NOT EXISTS lease_high_water(
-  id    INTEGER PRIMARY KEY CHECK (id = 1),
-  token INTEGER NOT NULL,
+  id    INTEGER PRIMARY KEY CHECK (id >= 1),
+  token INTEGER NOT NULL CHECK (id = 1 OR token = 0),
   now   INTEGER NOT NULL
 ) STRICT;
 
 
--- One row, which begins at zero.
+-- A row begins at zero.
 CREATE TRIGGER IF NOT EXISTS lease_high_water_insert
 BEFORE INSERT ON lease_high_water
 WHEN (NEW.token = 0 AND NEW.now = 0
-      AND NOT EXISTS (SELECT 1 FROM lease_high_water)) IS NOT 1
+      AND NOT EXISTS (SELECT 1 FROM lease_high_water WHERE id = NEW.id))
+     IS NOT 1
 BEGIN
-  SELECT RAISE(ABORT, 'lease_high_water: there is one row');
+  SELECT RAISE(ABORT, 'lease_high_water: tokens are never given twice');
 END;
 
 

@@ -84,6 +84,9 @@ typedef struct HfLease {
   /* The time given to the last SELECT, or INT64_MIN: an UPDATE or DELETE of the
   ** rows that it found is decided at that time. */
   sqlite3_int64 given;
+  sqlite3_int64 seen; /* the time of the last SELECT, given or not */
+
+  int wrote; /* this statement has changed the held table */
 
   struct HfLease *next; /* in conn->leases */
 } HfLease;
@@ -161,10 +164,15 @@ int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
               HfError *err);
 int lease_now_again(HfLease *lease, sqlite3_int64 *now, HfError *err);
 
+/* Take the mark of a table of clock='caller' along to its new name. */
+int lease_mark_move(HfLease *lease, sqlite3_int64 id, HfError *err);
+int lease_objects_mark(HfLease *lease, sqlite3_int64 id, HfError *err);
+
 /* Check a name (what: "resource", "holder"), and a TTL; *ttl is the default for
 ** NULL. */
 int lease_check_name(HfLease *lease, const char *what, sqlite3_value *value,
                      HfError *err);
+int lease_check_detail(HfLease *lease, sqlite3_value *value, HfError *err);
 int lease_check_ttl(HfLease *lease, sqlite3_value *value, sqlite3_int64 *ttl,
                     HfError *err);
 
@@ -221,6 +229,7 @@ int lease_contended(HfLease *lease, sqlite3_int64 at, const Lease *row,
 void lease_deny(HfLease *lease, const Lease *row, sqlite3_value *holder,
                 sqlite3_int64 now);
 int lease_denials_pending(const HfLease *lease);
+void lease_denials_rename(const HfLease *lease, const char *to);
 
 /* Enter them in the history; then say what became of the transaction. */
 int lease_denials_write(HfLease *lease, HfError *err);

@@ -69,6 +69,24 @@ int lease_check_name(HfLease *lease, const char *what, sqlite3_value *value,
                  lease->name, what, LEASE_NAME_MAX);
 }
 
+int lease_check_detail(HfLease *lease, sqlite3_value *value, HfError *err) {
+  size_t size;
+  const char *text;
+  int type = value == NULL ? SQLITE_NULL : sqlite3_value_type(value);
+  if (type == SQLITE_NULL) return SQLITE_OK;
+  if (type == SQLITE_TEXT) {
+    text = hf_value_text(value, &size);
+    if (text == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
+    if (memchr(text, 0, size) == NULL && hf_utf8_is(text, size)) {
+      return SQLITE_OK;
+    }
+  }
+  return hf_fail(err, SQLITE_CONSTRAINT_VTAB,
+                 "lease %s: the detail must be TEXT of UTF-8 without NUL, or "
+                 "NULL",
+                 lease->name);
+}
+
 int lease_check_ttl(HfLease *lease, sqlite3_value *value, sqlite3_int64 *ttl,
                     HfError *err) {
   *ttl = lease->options.ttl_ms;
@@ -94,7 +112,7 @@ static int decide_write(HfLease *lease, LeaseSql sql, HfStmt *stmt,
                         sqlite3_int64 id, sqlite3_int64 token,
                         sqlite3_int64 time, HfError *err) {
   HfConn *conn = lease->conn;
-  HfDeciding deciding = {id, token, time, conn->deciding};
+  HfDeciding deciding = {id, token, time, 0, conn->deciding};
   conn->deciding = &deciding;
   if (hf_step_done(lease->db, stmt->p, err) == SQLITE_OK &&
       sqlite3_changes(lease->db) != 1) {
@@ -104,28 +122,65 @@ static int decide_write(HfLease *lease, LeaseSql sql, HfStmt *stmt,
             lease->name, lease->name);
   }
   conn->deciding = deciding.outer;
+  if (sql != LEASE_SQL_RAISE && deciding.told) lease->wrote = 1;
   lease->mark_known = 0; /* for a trigger may have raised it */
   lease_give(lease, sql, stmt);
   return err->rc;
 }
 
-/* Let the high-water mark rise, before anything is written that a trigger could
-** see; a token of 0 leaves that as it is. */
-static int decide_raise(HfLease *lease, sqlite3_int64 token, sqlite3_int64 now,
-                        HfError *err) {
+static int decide_raise_row(HfLease *lease, sqlite3_int64 id,
+                            sqlite3_int64 token, sqlite3_int64 now,
+                            HfError *err) {
   HfStmt stmt;
-  if (!lease->mark_known && lease_mark(lease, err) != SQLITE_OK) {
-    return err->rc;
-  }
-  if (token < lease->mark_token) token = lease->mark_token;
-  if (now < lease->mark_now) now = lease->mark_now;
-  if ((token == lease->mark_token && now == lease->mark_now) ||
+  if (err->rc != SQLITE_OK ||
       lease_take(lease, LEASE_SQL_RAISE, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
   sqlite3_bind_int64(stmt.p, 1, token);
   sqlite3_bind_int64(stmt.p, 2, now);
+  sqlite3_bind_int64(stmt.p, 3, id);
   return decide_write(lease, LEASE_SQL_RAISE, &stmt, 0, token, now, err);
+}
+
+/* Let the high-water mark rise, before anything is written that a trigger could
+** see; a token of 0 leaves that as it is.  A table of clock='caller' has its
+** time in a row of its own, with a token of 0. */
+static int decide_raise(HfLease *lease, sqlite3_int64 token, sqlite3_int64 now,
+                        HfError *err) {
+  sqlite3_int64 id = lease_mark_id(lease), old_token, old_now;
+  if (!lease->mark_known && lease_mark(lease, err) != SQLITE_OK) {
+    return err->rc;
+  }
+  old_token = lease->mark_token;
+  old_now = lease->mark_now;
+  if (token < old_token) token = old_token;
+  if (now < old_now) now = old_now;
+  if (id == 1) {
+    if (token != old_token || now != old_now) {
+      decide_raise_row(lease, 1, token, now, err);
+    }
+    return err->rc;
+  }
+  if (token != old_token) {
+    sqlite3_int64 time = 0; /* of the others, which stays */
+    hf_query_int(lease->db, err, 0, &time,
+                 "SELECT now FROM \"%w\".lease_high_water WHERE id = 1",
+                 lease->schema);
+    decide_raise_row(lease, 1, token, time, err);
+  }
+  if (now != old_now) decide_raise_row(lease, id, 0, now, err);
+  return err->rc;
+}
+
+int lease_mark_move(HfLease *lease, sqlite3_int64 id, HfError *err) {
+  sqlite3_int64 now;
+  if (lease_mark_id(lease) == 1 || lease_mark(lease, err) != SQLITE_OK) {
+    return err->rc;
+  }
+  now = lease->mark_now;
+  lease_objects_mark(lease, id, err);
+  if (now > 0) decide_raise_row(lease, id, 0, now, err);
+  return err->rc;
 }
 
 /* A token greater than any before. */
@@ -199,7 +254,8 @@ static void decide_put(char **text, sqlite3_value *value, HfError *err) {
 ** that row.  *row becomes the new one. */
 static int decide_grant(HfLease *lease, Lease *row, sqlite3_value *resource,
                         sqlite3_value *holder, sqlite3_value *detail,
-                        sqlite3_int64 ttl, sqlite3_int64 now, const char *kind,
+                        sqlite3_int64 ttl, sqlite3_int64 now,
+                        sqlite3_int64 renewals, const char *kind,
                         sqlite3_value *why, HfError *err) {
   LeaseSql sql = row->there ? LEASE_SQL_GRANT : LEASE_SQL_INSERT;
   sqlite3_int64 token = 0;
@@ -219,6 +275,7 @@ static int decide_grant(HfLease *lease, Lease *row, sqlite3_value *resource,
   if (row->there) {
     sqlite3_bind_int64(stmt.p, 8, row->token);
     sqlite3_bind_int64(stmt.p, 9, row->expires_at);
+    sqlite3_bind_int64(stmt.p, 10, renewals);
   } else {
     decide_put(&row->resource, resource, err);
   }
@@ -227,7 +284,7 @@ static int decide_grant(HfLease *lease, Lease *row, sqlite3_value *resource,
   row->token = token;
   row->acquired_at = now;
   row->expires_at = now + ttl;
-  row->renewals = 0;
+  row->renewals = renewals;
   if (err->rc != SQLITE_OK) {
     lease_give(lease, sql, &stmt);
     return err->rc;
@@ -253,6 +310,7 @@ static int decide_extend(HfLease *lease, Lease *row, sqlite3_int64 ttl,
   sqlite3_bind_int64(stmt.p, 3, ttl);
   if (detail != NULL) sqlite3_bind_value(stmt.p, 4, detail);
   sqlite3_bind_int64(stmt.p, 5, row->expires_at);
+  sqlite3_bind_int(stmt.p, 6, detail != NULL);
   if (decide_write(lease, LEASE_SQL_RENEW, &stmt, lease->id, row->token,
                    now + ttl, err) != SQLITE_OK) {
     return err->rc;
@@ -284,6 +342,10 @@ int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
   if (lease_read_resource(lease, request->resource, row, err) != SQLITE_OK) {
     return err->rc;
   }
+  /* What was told to be held or lost stays so when the clock is set back. */
+  if (row->there && decide_raise(lease, 0, now, err) != SQLITE_OK) {
+    return err->rc;
+  }
   own = row->there && decide_is_holder(row, request->holder);
   if (row->there && now < row->expires_at) {
     if (!own) {
@@ -291,7 +353,10 @@ int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
     } else if (!decide_may_renew(lease, row)) {
       *verdict = LEASE_EXHAUSTED;
     } else {
-      decide_extend(lease, row, request->ttl, now, request->detail, err);
+      int given = request->detail != NULL &&
+                  sqlite3_value_type(request->detail) != SQLITE_NULL;
+      decide_extend(lease, row, request->ttl, now,
+                    given ? request->detail : NULL, err);
     }
     return err->rc;
   }
@@ -306,7 +371,7 @@ int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
     return err->rc;
   }
   return decide_grant(lease, row, request->resource, request->holder,
-                      request->detail, request->ttl, now, "acquired",
+                      request->detail, request->ttl, now, 0, "acquired",
                       request->detail, err);
 }
 
@@ -315,6 +380,7 @@ int lease_decide_renew(HfLease *lease, Lease *row, sqlite3_int64 ttl,
                        LeaseVerdict *verdict, HfError *err) {
   if (!row->there || now >= row->expires_at) {
     *verdict = LEASE_LOST;
+    decide_raise(lease, 0, now, err);
   } else if (!decide_may_renew(lease, row)) {
     *verdict = LEASE_EXHAUSTED;
   } else {
@@ -328,8 +394,8 @@ int lease_decide_release(HfLease *lease, const Lease *row, sqlite3_int64 now,
                          LeaseVerdict *verdict, HfError *err) {
   HfStmt stmt;
   *verdict = LEASE_LOST;
-  if (!row->there || now >= row->expires_at ||
-      decide_raise(lease, 0, now, err) != SQLITE_OK ||
+  if (decide_raise(lease, 0, now, err) != SQLITE_OK || !row->there ||
+      now >= row->expires_at ||
       lease_take(lease, LEASE_SQL_DELETE, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
@@ -348,14 +414,17 @@ int lease_decide_give(HfLease *lease, sqlite3_int64 token, const char *kind,
                       sqlite3_int64 now, LeaseVerdict *verdict, Lease *row,
                       HfError *err) {
   *verdict = LEASE_LOST;
-  if (lease_read_token(lease, token, row, err) == SQLITE_OK && row->there &&
+  if (decide_raise(lease, 0, now, err) == SQLITE_OK &&
+      lease_read_token(lease, token, row, err) == SQLITE_OK && row->there &&
       now < row->expires_at) {
     *verdict = LEASE_GRANTED;
     /* The same time is left as before. */
     if (lease_event(lease, now, "released", row, now - row->acquired_at, NULL,
                     err) == SQLITE_OK) {
+      /* To give it to oneself is no new term. */
       decide_grant(lease, row, NULL, holder, NULL, row->expires_at - now, now,
-                   kind, why, err);
+                   decide_is_holder(row, holder) ? row->renewals : 0, kind, why,
+                   err);
     }
   }
   return err->rc;

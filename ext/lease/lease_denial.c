@@ -51,10 +51,11 @@ void lease_deny(HfLease *lease, const Lease *row, sqlite3_value *holder,
   HfDenial **link = &lease->conn->denials, *last = NULL, *denial;
   int count = 0;
   for (; *link != NULL; link = &(*link)->next) {
+    if (!denial_is_of(*link, lease)) continue;
     last = *link;
     count++;
   }
-  if (count >= DENIAL_MAX) {
+  if (count >= DENIAL_MAX && last != NULL) {
     last->more++;
     return;
   }
@@ -88,9 +89,11 @@ int lease_denials_write(HfLease *lease, HfError *err) {
             ? hf_format(err, "%s; and %lld more denials of this connection",
                         denial->detail, denial->more)
             : hf_format(err, "%s", denial->detail);
-    if (detail != NULL && lease_contended(lease, denial->at, &denial->row,
-                                          detail, err) == SQLITE_OK) {
-      denial->written = 1;
+    if (detail != NULL) {
+      lease_contended(lease, denial->at, &denial->row, detail, err);
+      /* One that a trigger refuses is not tried again. */
+      denial->written =
+          err->rc == SQLITE_OK || (err->rc & 0xff) == SQLITE_CONSTRAINT;
     }
     sqlite3_free(detail);
   }
@@ -108,6 +111,16 @@ void lease_denials_settle(HfLease *lease, int committed) {
     }
     if (denial_is_of(denial, lease)) denial->written = 0;
     link = &denial->next;
+  }
+}
+
+void lease_denials_rename(const HfLease *lease, const char *to) {
+  HfDenial *denial;
+  for (denial = lease->conn->denials; denial != NULL; denial = denial->next) {
+    char *name = denial_is_of(denial, lease) ? sqlite3_mprintf("%s", to) : NULL;
+    if (name == NULL) continue;
+    sqlite3_free(denial->name);
+    denial->name = name;
   }
 }
 

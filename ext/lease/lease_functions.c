@@ -28,6 +28,7 @@ typedef struct Door {
   HfTxn txn;
   int begun;
   sqlite3_int64 now;
+  sqlite3_int64 rowid; /* last_insert_rowid(), which a door leaves as it is */
   HfError err;
 } Door;
 
@@ -77,6 +78,7 @@ static int door_open(Door *door, HfConn *conn, const char *name,
                      sqlite3_value *table, sqlite3_value *now) {
   memset(door, 0, sizeof(*door));
   door->name = name;
+  door->rowid = sqlite3_last_insert_rowid(conn->db);
   if (door_find(door, conn, table, 1) == SQLITE_OK) {
     door_denials(door);
     lease_now(door->pin.lease, now, &door->now, &door->err);
@@ -93,6 +95,8 @@ static int door_close(Door *door, sqlite3_context *context) {
     if (door->txn == HF_TXN_OWN && lease != NULL) {
       lease_denials_settle(lease, door->err.rc == SQLITE_OK);
     }
+    sqlite3_set_last_insert_rowid(sqlite3_context_db_handle(context),
+                                  door->rowid);
   }
   lease_unpin(&door->pin);
   if (door->err.rc == SQLITE_OK) return 1;
@@ -181,10 +185,16 @@ static void door_acquire(sqlite3_context *context, int argc,
     wait = sqlite3_value_int64(argv[4]);
     if (sqlite3_value_type(argv[4]) != SQLITE_INTEGER || wait < 0 ||
         wait > LEASE_TTL_MAX) {
-      sqlite3_result_error(context,
-                           "lease_acquire: wait_ms must be an INTEGER of "
-                           "milliseconds, 0 or more",
-                           -1);
+      char *words = sqlite3_mprintf(
+          "lease_acquire: wait_ms must be an INTEGER of milliseconds, from 0 "
+          "to %lld",
+          LEASE_TTL_MAX);
+      if (words == NULL) {
+        sqlite3_result_error_nomem(context);
+      } else {
+        sqlite3_result_error(context, words, -1);
+      }
+      sqlite3_free(words);
       return;
     }
     if (wait > 0 && !sqlite3_get_autocommit(db)) {
@@ -405,17 +415,19 @@ static void door_transfer(sqlite3_context *context, int argc,
 ** lease_deciding(id, token, time)
 **
 ** For the triggers of the lease module's tables, not for users: 1 if the module
-** is writing a row of this token and time on this connection right now.
+** is writing a row of this token and time on this connection right now.  It
+** answers once for each write, so that no other trigger can write beside it.
 */
 static void door_deciding(sqlite3_context *context, int argc,
                           sqlite3_value **argv) {
   const HfConn *conn = sqlite3_user_data(context);
-  const HfDeciding *d = conn->deciding;
+  HfDeciding *d = conn->deciding;
+  int is = d != NULL && !d->told && d->id == sqlite3_value_int64(argv[0]) &&
+           d->token == sqlite3_value_int64(argv[1]) &&
+           d->time == sqlite3_value_int64(argv[2]);
   (void)argc;
-  sqlite3_result_int(context, d != NULL &&
-                                  d->id == sqlite3_value_int64(argv[0]) &&
-                                  d->token == sqlite3_value_int64(argv[1]) &&
-                                  d->time == sqlite3_value_int64(argv[2]));
+  if (is) d->told = 1;
+  sqlite3_result_int(context, is);
 }
 
 int lease_functions_register(HfConn *conn) {

@@ -150,17 +150,11 @@ static const char *guard_text(sqlite3_value *value, const char *words,
   return text;
 }
 
-/* The table must be ordinary, in the lease table's database, and say of every
-** row that a write may displace which it is. */
-static int guard_check(const Guard *guard, const HfLease *lease, HfError *err) {
+/* A unique index whose clashes cannot be told before the row is stored, for
+** sqlite3_free; NULL when there is none. */
+static char *guard_blind_index(const Guard *guard, HfError *err) {
   const HfTable *table = &guard->table;
   char *index = NULL;
-  if (sqlite3_stricmp(table->schema, lease->schema) != 0) {
-    return hf_fail(err, SQLITE_ERROR,
-                   "lease_guard: %s is in %s and %s in %s; triggers do not "
-                   "reach other databases",
-                   table->name, table->schema, lease->name, lease->schema);
-  }
   hf_query_text(
       guard->conn->db, err, &index,
       "SELECT i.name FROM pragma_index_list(%Q, %Q) AS i,"
@@ -168,6 +162,21 @@ static int guard_check(const Guard *guard, const HfLease *lease, HfError *err) {
       " LEFT JOIN pragma_table_xinfo(%Q, %Q) AS x ON x.cid = c.cid"
       " WHERE i.\"unique\" AND c.key AND (c.cid = -2 OR x.hidden > 1)",
       table->name, table->schema, table->schema, table->name, table->schema);
+  return index;
+}
+
+/* The table must be ordinary, in the lease table's database, and say of every
+** row that a write may displace which it is. */
+static int guard_check(const Guard *guard, const HfLease *lease, HfError *err) {
+  const HfTable *table = &guard->table;
+  char *index;
+  if (sqlite3_stricmp(table->schema, lease->schema) != 0) {
+    return hf_fail(err, SQLITE_ERROR,
+                   "lease_guard: %s is in %s and %s in %s; triggers do not "
+                   "reach other databases",
+                   table->name, table->schema, lease->name, lease->schema);
+  }
+  index = guard_blind_index(guard, err);
   if (index != NULL) {
     hf_fail(err, SQLITE_ERROR,
             "lease_guard: the unique index %s of %s is on an expression or a "
@@ -404,7 +413,15 @@ static int guard_visit(void *context, Guard *guard, const char *table,
   } else if (guard_read_table(guard, doctor->schema, table, err) == SQLITE_OK &&
              lease_pin_name(guard->conn, doctor->schema, guard->lease, &pin,
                             err) == SQLITE_OK) {
+    char *index = guard_blind_index(guard, err);
     guard_of_lease(guard, pin.lease);
+    if (index != NULL) {
+      rc = hf_findings_add(doctor->list, "guard_altered", guard->name,
+                           "%s has the unique index %s, by which OR REPLACE "
+                           "could displace rows unseen; drop it",
+                           guard->table.name, index);
+    }
+    sqlite3_free(index);
     if (guard_sql(guard, sql, err) == SQLITE_OK) {
       for (i = 0; i < GUARD_TRIGGERS; i++) {
         guard_compare(guard, i, sql[i], doctor, err);

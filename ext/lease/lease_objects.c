@@ -73,13 +73,25 @@ static int behind_create_triggers(HfLease *lease, const char *name,
   return err->rc;
 }
 
+/* A time that callers give must expire no lease of the clock's: such a table has
+** a mark of its own. */
+sqlite3_int64 lease_mark_id(const HfLease *lease) {
+  return lease->options.clock_caller ? lease->id : 1;
+}
+
+/* The rows of the marks, which stay when the lease table goes. */
+int lease_objects_mark(HfLease *lease, sqlite3_int64 id, HfError *err) {
+  return hf_exec(lease->db, err,
+                 "INSERT INTO \"%w\".lease_high_water(id, token, now)"
+                 " SELECT %lld, 0, 0 WHERE NOT EXISTS"
+                 " (SELECT 1 FROM \"%w\".lease_high_water WHERE id = %lld)",
+                 lease->schema, id, lease->schema, id);
+}
+
 int lease_objects_create(HfLease *lease, HfError *err) {
   hf_install_into(lease->conn, lease->schema, "lease", err);
-  hf_exec(lease->db, err,
-          "INSERT INTO \"%w\".lease_high_water(id, token, now)"
-          " SELECT 1, 0, 0 WHERE NOT EXISTS"
-          " (SELECT 1 FROM \"%w\".lease_high_water)",
-          lease->schema, lease->schema);
+  lease_objects_mark(lease, 1, err);
+  lease_objects_mark(lease, lease_mark_id(lease), err);
   hf_exec(lease->db, err, "CREATE TABLE \"%w\"." BEHIND_HELD, lease->schema,
           lease->name);
   hf_exec(lease->db, err, "CREATE TABLE \"%w\"." BEHIND_EVENT, lease->schema,
@@ -117,14 +129,11 @@ int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
   hf_exec(lease->db, err,
           "ALTER TABLE \"%w\".\"%w_event\" RENAME TO \"%w_event\"",
           lease->schema, lease->name, to);
+  if (err->rc == SQLITE_OK) lease_mark_move(lease, lease_id(to), err);
+  lease_denials_rename(lease, to);
   lease->id = lease_id(to);
   behind_create_triggers(lease, to, err);
   return lease_guards_give(lease, to, kept, err);
-}
-
-sqlite3_int64 lease_mark_id(const HfLease *lease) {
-  (void)lease;
-  return 1;
 }
 
 /* ---- the doctor ---------------------------------------------------------- */

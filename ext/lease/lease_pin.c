@@ -35,10 +35,11 @@ int lease_pin_name(HfConn *conn, const char *schema, const char *name,
 
 int lease_pin(HfConn *conn, const char *function, sqlite3_value *value,
               LeasePin *pin, HfError *err) {
+  int type = sqlite3_value_type(value); /* which the text of a BLOB changes */
   const char *text = (const char *)sqlite3_value_text(value);
   HfName name;
   memset(pin, 0, sizeof(*pin));
-  if (text == NULL || sqlite3_value_type(value) != SQLITE_TEXT) {
+  if (text == NULL || type != SQLITE_TEXT) {
     return hf_fail(err, SQLITE_ERROR,
                    "%s: the name of the lease table is "
                    "missing",
@@ -63,10 +64,12 @@ static int pin_is(const HfLease *lease, const char *text) {
 }
 
 int lease_pin_known(HfConn *conn, sqlite3_value *value, LeasePin *pin) {
-  const char *text = (const char *)sqlite3_value_text(value);
   HfLease *lease = conn->leases;
+  const char *text;
   memset(pin, 0, sizeof(*pin));
-  if (text == NULL || sqlite3_value_type(value) != SQLITE_TEXT) return 0;
+  if (sqlite3_value_type(value) != SQLITE_TEXT) return 0;
+  text = (const char *)sqlite3_value_text(value);
+  if (text == NULL) return 0;
   while (lease != NULL && !pin_is(lease, text)) lease = lease->next;
   if (lease == NULL || !lease->known) return 0;
   pin->lease = lease;

@@ -29,13 +29,13 @@ int lease_prepare(HfLease *lease, HfError *err) {
   sql[LEASE_SQL_GRANT] = hf_format(
       err,
       "UPDATE \"%w\".\"%w_held\" SET token = ?1, holder = ?3, acquired_at = ?4,"
-      " expires_at = ?5, renewals = 0, ttl_ms = ?6, detail = ?7"
+      " expires_at = ?5, renewals = ?10, ttl_ms = ?6, detail = ?7"
       " WHERE token = ?8 AND expires_at = ?9",
       schema, name);
   sql[LEASE_SQL_RENEW] = hf_format(
       err,
       "UPDATE \"%w\".\"%w_held\" SET expires_at = ?2, renewals = renewals + 1,"
-      " ttl_ms = ?3, detail = coalesce(?4, detail)"
+      " ttl_ms = ?3, detail = iif(?6, ?4, detail)"
       " WHERE token = ?1 AND expires_at = ?5",
       schema, name);
   sql[LEASE_SQL_DELETE] = hf_format(
@@ -47,18 +47,21 @@ int lease_prepare(HfLease *lease, HfError *err) {
       "INSERT INTO \"%w\".\"%w_event\"(at, kind, resource, holder, token,"
       " held_ms, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
       schema, name);
-  sql[LEASE_SQL_MARK] = hf_format(
-      err, "SELECT token, now FROM \"%w\".lease_high_water WHERE id = 1",
-      schema);
+  sql[LEASE_SQL_MARK] =
+      hf_format(err,
+                "SELECT t.token, n.now FROM \"%w\".lease_high_water AS t,"
+                " \"%w\".lease_high_water AS n WHERE t.id = 1 AND n.id = %lld",
+                schema, schema, lease_mark_id(lease));
   sql[LEASE_SQL_RAISE] = hf_format(
       err,
-      "UPDATE \"%w\".lease_high_water SET token = ?1, now = ?2 WHERE id = 1",
+      "UPDATE \"%w\".lease_high_water SET token = ?1, now = ?2 WHERE id = ?3",
       schema);
   for (i = 0; i < 4; i++) {
     sql[LEASE_SQL_LIVE + i] = hf_format(
         err,
         "SELECT token, resource, holder, acquired_at, expires_at, renewals,"
-        " detail, ttl_ms FROM \"%w\".\"%w_held\" WHERE expires_at > ?1%s%s",
+        " detail, ttl_ms FROM \"%w\".\"%w_held\""
+        " WHERE expires_at > ?1 AND token <= ?4%s%s",
         schema, name, i & 1 ? " AND resource = ?2" : "",
         i & 2 ? " AND token = ?3" : "");
   }

@@ -199,16 +199,23 @@ static int rows_filter(sqlite3_vtab_cursor *base, int idx_num,
   HfLease *lease = (HfLease *)base->pVtab;
   HfError err = {SQLITE_OK, NULL};
   sqlite3_value *given = idx_num & 4 ? argv[argc - 1] : NULL;
+  sqlite3_int64 last = 0;
   int n = 0;
   (void)idx_str;
   lease_give(lease, cursor->sql, &cursor->stmt);
   cursor->eof = 1;
   cursor->sql = (LeaseSql)(LEASE_SQL_LIVE + (idx_num & 3));
-  if (lease_mark(lease, &err) == SQLITE_OK &&
-      lease_now(lease, given, &cursor->now, &err) == SQLITE_OK &&
+  if (given != NULL && sqlite3_value_type(given) == SQLITE_NULL) {
+    return SQLITE_OK; /* nothing equals NULL */
+  }
+  /* What a door grants to the rows of this SELECT is not among them. */
+  if (lease_mark(lease, &err) == SQLITE_OK) last = lease->mark_token;
+  if (lease_now(lease, given, &cursor->now, &err) == SQLITE_OK &&
       lease_take(lease, cursor->sql, &cursor->stmt, &err) == SQLITE_OK) {
     sqlite3_bind_int64(cursor->stmt.p, 1, cursor->now);
+    sqlite3_bind_int64(cursor->stmt.p, 4, last);
     lease->given = given ? cursor->now : INT64_MIN;
+    lease->seen = cursor->now;
     if (idx_num & 1) sqlite3_bind_value(cursor->stmt.p, 2, argv[n++]);
     if (idx_num & 2) sqlite3_bind_value(cursor->stmt.p, 3, argv[n++]);
     rows_advance(cursor, &err);
@@ -297,6 +304,7 @@ static int rows_insert(HfLease *lease, sqlite3_value **value,
       lease_check_name(lease, "holder", request.holder, err) != SQLITE_OK ||
       lease_check_ttl(lease, value[LEASE_TTL], &request.ttl, err) !=
           SQLITE_OK ||
+      lease_check_detail(lease, request.detail, err) != SQLITE_OK ||
       lease_mark(lease, err) != SQLITE_OK ||
       lease_now(lease, value[LEASE_NOW], &request.now, err) != SQLITE_OK) {
     return err->rc;
@@ -315,31 +323,53 @@ static int rows_insert(HfLease *lease, sqlite3_value **value,
   return err->rc;
 }
 
+/* Is the column left as the row has it?  An UPDATE with FROM hands over all
+** columns on some releases. */
+static int rows_same(const Lease *row, int i, sqlite3_value *value) {
+  size_t size = 0;
+  const char *text = NULL,
+             *own = i == LEASE_RESOURCE ? row->resource : row->holder;
+  if (sqlite3_value_nochange(value)) return 1;
+  switch (i) {
+    case LEASE_RESOURCE:
+    case LEASE_HOLDER:
+      if (sqlite3_value_type(value) == SQLITE_TEXT) {
+        text = hf_value_text(value, &size);
+      }
+      return text != NULL && strlen(own) == size &&
+             memcmp(own, text, size) == 0;
+    case LEASE_TOKEN:
+      return sqlite3_value_int64(value) == row->token;
+    case LEASE_ACQUIRED_AT:
+      return sqlite3_value_int64(value) == row->acquired_at;
+    case LEASE_EXPIRES_AT:
+      return sqlite3_value_int64(value) == row->expires_at;
+    default:
+      return sqlite3_value_int64(value) == row->renewals;
+  }
+}
+
+/* The time of an UPDATE: a given one, or that of the rows it found. */
+static int rows_time(HfLease *lease, sqlite3_value *value, sqlite3_int64 *now,
+                     HfError *err) {
+  if (sqlite3_value_nochange(value) ||
+      (sqlite3_value_type(value) == SQLITE_INTEGER &&
+       sqlite3_value_int64(value) == lease->seen)) {
+    return lease_now_again(lease, now, err);
+  }
+  return lease_now(lease, value, now, err);
+}
+
 /* UPDATE l SET ttl_ms = ..., detail = ... renews. */
 static int rows_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
   sqlite3_int64 token = sqlite3_value_int64(argv[0]), now, ttl;
-  sqlite3_value **value = argv + 2, *detail = NULL;
+  sqlite3_value **value = argv + 2, *detail = value[LEASE_DETAIL];
   LeaseVerdict verdict;
   Lease row;
   int i;
-  for (i = LEASE_RESOURCE; i <= LEASE_RENEWALS; i++) {
-    int moved = i == LEASE_TOKEN && sqlite3_value_int64(argv[1]) != token;
-    if (sqlite3_value_nochange(value[i]) && !moved) continue;
-    if (i != LEASE_DETAIL) {
-      return hf_fail(err, rows_refusal(lease),
-                     "lease %s: an UPDATE sets ttl_ms, detail or both, and so "
-                     "renews",
-                     lease->name);
-    }
-  }
-  if (!sqlite3_value_nochange(value[LEASE_DETAIL])) {
-    detail = value[LEASE_DETAIL];
-  }
   memset(&row, 0, sizeof(row));
   if (lease_mark(lease, err) != SQLITE_OK ||
-      (sqlite3_value_nochange(value[LEASE_NOW])
-           ? lease_now_again(lease, &now, err)
-           : lease_now(lease, value[LEASE_NOW], &now, err)) != SQLITE_OK ||
+      rows_time(lease, value[LEASE_NOW], &now, err) != SQLITE_OK ||
       lease_check_ttl(
           lease,
           sqlite3_value_nochange(value[LEASE_TTL]) ? NULL : value[LEASE_TTL],
@@ -347,7 +377,18 @@ static int rows_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
       lease_read_token(lease, token, &row, err) != SQLITE_OK) {
     return err->rc;
   }
-  if (lease_decide_renew(lease, &row, ttl, now, detail, &verdict, err) ==
+  for (i = LEASE_RESOURCE; row.there && i <= LEASE_RENEWALS; i++) {
+    if (rows_same(&row, i, value[i]) && sqlite3_value_int64(argv[1]) == token) {
+      continue;
+    }
+    hf_fail(err, rows_refusal(lease),
+            "lease %s: an UPDATE sets ttl_ms, detail or both, and so renews",
+            lease->name);
+  }
+  if (sqlite3_value_nochange(detail)) detail = NULL;
+  lease_check_detail(lease, detail, err);
+  if (err->rc == SQLITE_OK &&
+      lease_decide_renew(lease, &row, ttl, now, detail, &verdict, err) ==
           SQLITE_OK &&
       verdict != LEASE_GRANTED) {
     if (verdict == LEASE_LOST) {
@@ -379,10 +420,26 @@ static int rows_release(HfLease *lease, sqlite3_int64 token, HfError *err) {
   return err->rc;
 }
 
+/* A decision that fails when it is partly written: SQLite undoes what a virtual
+** table wrote only by ending the transaction, so end it.  And OR IGNORE must not
+** pass over a refusal, nor OR FAIL keep a part. */
+static void rows_undo(HfLease *lease, HfError *err) {
+  int conflict = sqlite3_vtab_on_conflict(lease->db);
+  if (lease->wrote && !sqlite3_get_autocommit(lease->db)) {
+    sqlite3_exec(lease->db, "ROLLBACK", NULL, NULL, NULL);
+  }
+  if ((err->rc & 0xff) == SQLITE_CONSTRAINT &&
+      (conflict == SQLITE_IGNORE || conflict == SQLITE_FAIL)) {
+    err->rc = SQLITE_ERROR;
+  }
+}
+
 static int rows_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
                        sqlite3_int64 *rowid) {
   HfLease *lease = (HfLease *)vtab;
   HfError err = {SQLITE_OK, NULL};
+  sqlite3_int64 before = sqlite3_last_insert_rowid(lease->db);
+  lease->wrote = 0;
   if (argc == 1) {
     rows_release(lease, sqlite3_value_int64(argv[0]), &err);
   } else if (sqlite3_value_type(argv[0]) == SQLITE_NULL) {
@@ -393,6 +450,9 @@ static int rows_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
   } else {
     rows_renew(lease, argv, &err);
   }
+  /* An INSERT that is granted sets it to the token. */
+  sqlite3_set_last_insert_rowid(lease->db, before);
+  if (err.rc != SQLITE_OK) rows_undo(lease, &err);
   return hf_error_to_vtab(&err, vtab);
 }
 
@@ -408,10 +468,14 @@ static int rows_begin(sqlite3_vtab *vtab) {
 static int rows_sync(sqlite3_vtab *vtab) {
   HfLease *lease = (HfLease *)vtab;
   HfError err = {SQLITE_OK, NULL};
+  sqlite3_int64 rowid = sqlite3_last_insert_rowid(lease->db);
   lease_denials_write(lease, &err);
-  if ((err.rc & 0xff) == SQLITE_LOCKED ||
-      (err.rc & 0xff) == SQLITE_CONSTRAINT || err.rc == SQLITE_CORRUPT_VTAB) {
-    hf_error_clear(&err); /* the commit is not to fail for that */
+  sqlite3_set_last_insert_rowid(lease->db, rowid);
+  /* The commit is not to fail for that, unless a trigger has ended it. */
+  if (((err.rc & 0xff) == SQLITE_LOCKED ||
+       (err.rc & 0xff) == SQLITE_CONSTRAINT || err.rc == SQLITE_CORRUPT_VTAB) &&
+      sqlite3_txn_state(lease->db, lease->schema) == SQLITE_TXN_WRITE) {
+    hf_error_clear(&err);
   }
   return hf_error_to_vtab(&err, vtab);
 }

