@@ -12,7 +12,7 @@
 -- for its time alone.
 CREATE TABLE IF NOT EXISTS lease_high_water(
   id    INTEGER PRIMARY KEY CHECK (id >= 1),
-  token INTEGER NOT NULL CHECK (id = 1 OR token = 0),
+  token INTEGER NOT NULL,
   now   INTEGER NOT NULL
 ) STRICT;
 

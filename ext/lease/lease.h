@@ -22,6 +22,7 @@
 #include "sqlite/hf.h"
 
 #define LEASE_NAME_MAX 1024 /* bytes of a resource or holder */
+#define LEASE_DETAIL_MAX 65536
 #define LEASE_TIME_MAX ((sqlite3_int64)1 << 52) /* ms; a double holds it */
 #define LEASE_TTL_MAX ((sqlite3_int64)1 << 40)  /* ms, about 35 years */
 
@@ -88,6 +89,11 @@ typedef struct HfLease {
 
   int wrote; /* this statement has changed the held table */
 
+  /* The greatest token that this connection was told.  The transaction may have
+  ** been rolled back since then; the number is not told again.  Not for
+  ** clock='caller', where equal statements give equal tokens. */
+  sqlite3_int64 told;
+
   struct HfLease *next; /* in conn->leases */
 } HfLease;
 
@@ -129,6 +135,7 @@ int lease_objects_check(HfLease *lease, HfFindings *list, HfError *err);
 ** corruption.  Finalise all. */
 int lease_prepare(HfLease *lease, HfError *err);
 int lease_take(HfLease *lease, LeaseSql sql, HfStmt *out, HfError *err);
+int lease_fail_behind(HfLease *lease, HfError *err);
 void lease_give(HfLease *lease, LeaseSql sql, HfStmt *stmt);
 void lease_statements_clear(HfLease *lease);
 

@@ -28,15 +28,13 @@ int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
                ? decide_forward(lease, now, err)
                : err->rc;
   }
-  *now = sqlite3_value_int64(given);
   if (!lease->options.clock_caller) {
     return hf_fail(err, SQLITE_ERROR,
                    "lease %s: it reads the clock itself; clock='caller' takes "
                    "a given time",
                    lease->name);
   }
-  if (sqlite3_value_type(given) != SQLITE_INTEGER || *now < 0 ||
-      *now > LEASE_TIME_MAX) {
+  if (!hf_value_whole(given, now) || *now < 0 || *now > LEASE_TIME_MAX) {
     return hf_fail(err, SQLITE_ERROR,
                    "lease %s: now must be an INTEGER, milliseconds since 1970, "
                    "at most %lld",
@@ -77,14 +75,15 @@ int lease_check_detail(HfLease *lease, sqlite3_value *value, HfError *err) {
   if (type == SQLITE_TEXT) {
     text = hf_value_text(value, &size);
     if (text == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
-    if (memchr(text, 0, size) == NULL && hf_utf8_is(text, size)) {
+    if (size <= LEASE_DETAIL_MAX && memchr(text, 0, size) == NULL &&
+        hf_utf8_is(text, size)) {
       return SQLITE_OK;
     }
   }
   return hf_fail(err, SQLITE_CONSTRAINT_VTAB,
-                 "lease %s: the detail must be TEXT of UTF-8 without NUL, or "
-                 "NULL",
-                 lease->name);
+                 "lease %s: the detail must be NULL, or TEXT of up to %d bytes "
+                 "of UTF-8 without NUL",
+                 lease->name, LEASE_DETAIL_MAX);
 }
 
 int lease_check_ttl(HfLease *lease, sqlite3_value *value, sqlite3_int64 *ttl,
@@ -93,8 +92,7 @@ int lease_check_ttl(HfLease *lease, sqlite3_value *value, sqlite3_int64 *ttl,
   if (value == NULL || sqlite3_value_type(value) == SQLITE_NULL) {
     return SQLITE_OK;
   }
-  *ttl = sqlite3_value_int64(value);
-  if (sqlite3_value_type(value) == SQLITE_INTEGER && *ttl >= 1 &&
+  if (hf_value_whole(value, ttl) && *ttl >= 1 &&
       *ttl <= lease->options.max_ttl_ms) {
     return SQLITE_OK;
   }
@@ -193,6 +191,10 @@ static int decide_token(HfLease *lease, sqlite3_int64 *token, HfError *err) {
                    lease->name);
   }
   *token = lease->mark_token + 1;
+  if (!lease->options.clock_caller) {
+    if (*token <= lease->told) *token = lease->told + 1;
+    lease->told = *token;
+  }
   return SQLITE_OK;
 }
 
@@ -250,13 +252,35 @@ static void decide_put(char **text, sqlite3_value *value, HfError *err) {
   *text = copy;
 }
 
+/* How a term begins, and how the one before it ended. */
+typedef struct DecideTerm {
+  const char *ended; /* kind of its event */
+  sqlite3_int64 held_ms;
+  sqlite3_int64 renewals; /* that count for the new one */
+  const char *kind;
+  sqlite3_value *why;
+} DecideTerm;
+
+/* The history comes last: what refuses a term has refused its event. */
+static int decide_record(HfLease *lease, const Lease *before, const Lease *row,
+                         const DecideTerm *term, HfError *err) {
+  if (before->there) {
+    lease_event(lease, row->acquired_at, term->ended, before, term->held_ms,
+                NULL, err);
+  }
+  if (err->rc == SQLITE_OK) {
+    lease_event(lease, row->acquired_at, term->kind, row, -1, term->why, err);
+  }
+  return err->rc;
+}
+
 /* A new term: of a resource that has no row (row->there 0), or in the place of
 ** that row.  *row becomes the new one. */
 static int decide_grant(HfLease *lease, Lease *row, sqlite3_value *resource,
                         sqlite3_value *holder, sqlite3_value *detail,
                         sqlite3_int64 ttl, sqlite3_int64 now,
-                        sqlite3_int64 renewals, const char *kind,
-                        sqlite3_value *why, HfError *err) {
+                        const DecideTerm *term, HfError *err) {
+  Lease before = *row;
   LeaseSql sql = row->there ? LEASE_SQL_GRANT : LEASE_SQL_INSERT;
   sqlite3_int64 token = 0;
   HfStmt stmt;
@@ -275,25 +299,26 @@ static int decide_grant(HfLease *lease, Lease *row, sqlite3_value *resource,
   if (row->there) {
     sqlite3_bind_int64(stmt.p, 8, row->token);
     sqlite3_bind_int64(stmt.p, 9, row->expires_at);
-    sqlite3_bind_int64(stmt.p, 10, renewals);
+    sqlite3_bind_int64(stmt.p, 10, term->renewals);
+    row->resource = hf_format(err, "%s", before.resource);
   } else {
     decide_put(&row->resource, resource, err);
   }
+  row->holder = NULL;
   decide_put(&row->holder, holder, err);
   row->there = 1;
   row->token = token;
   row->acquired_at = now;
   row->expires_at = now + ttl;
-  row->renewals = renewals;
+  row->renewals = term->renewals;
   if (err->rc != SQLITE_OK) {
     lease_give(lease, sql, &stmt);
-    return err->rc;
+  } else if (decide_write(lease, sql, &stmt, lease->id, token, now + ttl,
+                          err) == SQLITE_OK) {
+    decide_record(lease, &before, row, term, err);
   }
-  if (decide_write(lease, sql, &stmt, lease->id, token, now + ttl, err) !=
-      SQLITE_OK) {
-    return err->rc;
-  }
-  return lease_event(lease, now, kind, row, -1, why, err);
+  lease_clear(&before);
+  return err->rc;
 }
 
 /* Extend a live lease. */
@@ -365,14 +390,12 @@ int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
     *verdict = LEASE_DELAYED;
     return err->rc;
   }
-  if (row->there &&
-      lease_event(lease, now, "expired", row,
-                  row->expires_at - row->acquired_at, NULL, err) != SQLITE_OK) {
-    return err->rc;
-  }
   return decide_grant(lease, row, request->resource, request->holder,
-                      request->detail, request->ttl, now, 0, "acquired",
-                      request->detail, err);
+                      request->detail, request->ttl, now,
+                      &(DecideTerm){"expired",
+                                    row->expires_at - row->acquired_at, 0,
+                                    "acquired", request->detail},
+                      err);
 }
 
 int lease_decide_renew(HfLease *lease, Lease *row, sqlite3_int64 ttl,
@@ -418,14 +441,14 @@ int lease_decide_give(HfLease *lease, sqlite3_int64 token, const char *kind,
       lease_read_token(lease, token, row, err) == SQLITE_OK && row->there &&
       now < row->expires_at) {
     *verdict = LEASE_GRANTED;
-    /* The same time is left as before. */
-    if (lease_event(lease, now, "released", row, now - row->acquired_at, NULL,
-                    err) == SQLITE_OK) {
-      /* To give it to oneself is no new term. */
-      decide_grant(lease, row, NULL, holder, NULL, row->expires_at - now, now,
-                   decide_is_holder(row, holder) ? row->renewals : 0, kind, why,
-                   err);
-    }
+    /* The same time is left as before; to give it to oneself is no new
+    ** term. */
+    decide_grant(
+        lease, row, NULL, holder, NULL, row->expires_at - now, now,
+        &(DecideTerm){"released", now - row->acquired_at,
+                      decide_is_holder(row, holder) ? row->renewals : 0, kind,
+                      why},
+        err);
   }
   return err->rc;
 }

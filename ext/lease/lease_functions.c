@@ -108,16 +108,16 @@ static int door_close(Door *door, sqlite3_context *context) {
 static int door_read(Door *door, sqlite3_value *resource, sqlite3_value *token,
                      Lease *row) {
   HfLease *lease = door->pin.lease;
+  sqlite3_int64 number = 0;
   size_t size;
   const char *text;
   memset(row, 0, sizeof(*row));
-  if (sqlite3_value_type(token) != SQLITE_INTEGER) {
+  if (!hf_value_whole(token, &number)) {
     return hf_fail(&door->err, SQLITE_ERROR, "%s: the token must be an INTEGER",
                    door->name);
   }
   if (lease_check_name(lease, "resource", resource, &door->err) != SQLITE_OK ||
-      lease_read_token(lease, sqlite3_value_int64(token), row, &door->err) !=
-          SQLITE_OK) {
+      lease_read_token(lease, number, row, &door->err) != SQLITE_OK) {
     return door->err.rc;
   }
   text = hf_value_text(resource, &size);
@@ -182,9 +182,7 @@ static void door_acquire(sqlite3_context *context, int argc,
   sqlite3_int64 token, left = 0, wait = 0, pause = 1;
   uint32_t random;
   if (argc > 4 && sqlite3_value_type(argv[4]) != SQLITE_NULL) {
-    wait = sqlite3_value_int64(argv[4]);
-    if (sqlite3_value_type(argv[4]) != SQLITE_INTEGER || wait < 0 ||
-        wait > LEASE_TTL_MAX) {
+    if (!hf_value_whole(argv[4], &wait) || wait < 0 || wait > LEASE_TTL_MAX) {
       char *words = sqlite3_mprintf(
           "lease_acquire: wait_ms must be an INTEGER of milliseconds, from 0 "
           "to %lld",

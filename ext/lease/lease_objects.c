@@ -88,15 +88,43 @@ int lease_objects_mark(HfLease *lease, sqlite3_int64 id, HfError *err) {
                  lease->schema, id, lease->schema, id);
 }
 
+/* A mark that begins anew must not be below the tokens that are held. */
+static int behind_no_tokens(HfConn *conn, const char *schema, const char *name,
+                            HfFindings *list, HfError *err) {
+  sqlite3_int64 token = 0;
+  (void)list;
+  hf_query_int(conn->db, err, 0, &token,
+               "SELECT max(token) FROM \"%w\".\"%w_held\"", schema, name);
+  if (err->rc == SQLITE_ERROR) hf_error_clear(err);
+  if (token > 0) {
+    hf_fail(err, SQLITE_CORRUPT_VTAB,
+            "lease_high_water is missing, but %s has granted token %lld; "
+            "restore it, lest tokens be given twice",
+            name, token);
+  }
+  return err->rc;
+}
+
 int lease_objects_create(HfLease *lease, HfError *err) {
+  LeaseGuardKept *kept = NULL;
+  sqlite3_int64 marks = 0;
   hf_install_into(lease->conn, lease->schema, "lease", err);
+  hf_query_int(lease->db, err, 0, &marks,
+               "SELECT count(*) FROM \"%w\".lease_high_water", lease->schema);
+  if (marks == 0 && err->rc == SQLITE_OK) {
+    hf_check_virtual(lease->conn, lease->schema, "lease", behind_no_tokens,
+                     NULL, err);
+  }
   lease_objects_mark(lease, 1, err);
   lease_objects_mark(lease, lease_mark_id(lease), err);
   hf_exec(lease->db, err, "CREATE TABLE \"%w\"." BEHIND_HELD, lease->schema,
           lease->name);
   hf_exec(lease->db, err, "CREATE TABLE \"%w\"." BEHIND_EVENT, lease->schema,
           lease->name);
-  return behind_create_triggers(lease, lease->name, err);
+  behind_create_triggers(lease, lease->name, err);
+  /* Guards of a table of that name before: for the clock of this one. */
+  lease_guards_take(lease, &kept, err);
+  return lease_guards_give(lease, lease->name, kept, err);
 }
 
 int lease_objects_drop(HfLease *lease, HfError *err) {

@@ -74,6 +74,10 @@ int lease_take(HfLease *lease, LeaseSql sql, HfStmt *out, HfError *err) {
   lease->idle[sql] = NULL;
   if (out->p != NULL) return SQLITE_OK;
   hf_stmt_take(&lease->stmts, lease->db, lease->sql[sql], out, err);
+  return lease_fail_behind(lease, err);
+}
+
+int lease_fail_behind(HfLease *lease, HfError *err) {
   if (err->rc == SQLITE_ERROR) {
     hf_error_clear(err);
     hf_fail(err, SQLITE_CORRUPT_VTAB,
@@ -179,6 +183,7 @@ int lease_mark(HfLease *lease, HfError *err) {
       break;
     default:
       hf_fail_db(err, lease->db);
+      lease_fail_behind(lease, err);
   }
   if (stmt.fresh ||
       sqlite3_stmt_status(stmt.p, SQLITE_STMTSTATUS_REPREPARE, 1) > 0) {

@@ -91,8 +91,7 @@ static void busy_policy(sqlite3_context *context, int argc,
   HfError err = {SQLITE_OK, NULL};
   sqlite3_int64 timeout = -1;
   if (argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL) {
-    timeout = sqlite3_value_int64(argv[1]);
-    if (sqlite3_value_type(argv[1]) != SQLITE_INTEGER || timeout < 0 ||
+    if (!hf_value_whole(argv[1], &timeout) || timeout < 0 ||
         timeout > INT32_MAX) {
       hf_fail(&err, SQLITE_ERROR,
               "busy_policy: timeout_ms must be an INTEGER of milliseconds, "

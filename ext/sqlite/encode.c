@@ -48,6 +48,20 @@ void hf_sink_blob(HfSink *sink, const void *data, size_t size) {
 /* sqlite3_value_text() would end the text with a zero, for which it copies a
 ** bound one.  The number of bytes comes first: asking for it converts a text of
 ** another encoding. */
+int hf_value_whole(sqlite3_value *value, sqlite3_int64 *out) {
+  static const double most = 9007199254740992.0; /* 2^53 */
+  double real;
+  if (sqlite3_value_type(value) == SQLITE_INTEGER) {
+    *out = sqlite3_value_int64(value);
+    return 1;
+  }
+  if (sqlite3_value_type(value) != SQLITE_FLOAT) return 0;
+  real = sqlite3_value_double(value);
+  if (!(real >= -most && real <= most)) return 0;
+  *out = (sqlite3_int64)real;
+  return (double)*out == real;
+}
+
 const char *hf_value_text(sqlite3_value *value, size_t *size) {
   const char *text;
   *size = (size_t)sqlite3_value_bytes(value);

@@ -188,6 +188,10 @@ void hf_stmts_clear(HfStmts *stmts);
 /* Is one of the values NULL?  Then so is the result of most functions. */
 int hf_any_null(int n, sqlite3_value **value);
 
+/* Is it an INTEGER, or a REAL that is a whole number of at most 53 bits?  Some
+** bindings, such as those of JavaScript, bind every number as REAL. */
+int hf_value_whole(sqlite3_value *value, sqlite3_int64 *out);
+
 /* The UTF-8 of a TEXT, which need not end with a zero; NULL without memory. */
 const char *hf_value_text(sqlite3_value *value, size_t *size);
 

@@ -433,3 +433,43 @@ def test_attached_renamed_and_dropped(db, tmp_path):
         == []
     db.run("CREATE VIRTUAL TABLE aux.l USING lease(clock='caller')")
     assert db.value("SELECT lease_acquire('aux.l', 'r', 'a', 5, 0, 0)") == 3
+
+
+def test_a_name_is_looked_up_again_when_the_schema_changes(tmp_path):
+    """A kept statement keeps the table of before connected."""
+    one, two = (apsw.Connection(str(tmp_path / "l.db")) for _ in range(2))
+    for db in one, two:
+        db.enableloadextension(True)
+        db.loadextension(LIBRARY)
+    one.cursor().execute("CREATE VIRTUAL TABLE l USING lease(clock='caller')")
+    acquire_at = "SELECT lease_acquire('l', 'r', 'a', NULL, 0, ?)"
+    expires = "SELECT expires_at FROM l_held"
+    kept = one.cursor().execute("SELECT 1 UNION ALL SELECT token FROM l")
+    assert next(kept) == (1,)
+    assert one.cursor().execute(acquire_at, (1,)).fetchall() == [(1,)]
+    assert one.cursor().execute(expires).fetchall() == [(300001,)]
+    kept.close()
+    two.cursor().execute("DROP TABLE l; CREATE VIRTUAL TABLE l"
+                         " USING lease(ttl_ms=7, clock='caller')")
+    assert one.cursor().execute(acquire_at, (2,)).fetchall() == [(2,)]
+    assert one.cursor().execute(expires).fetchall() == [(9,)]
+    held_now = "SELECT lease_holds('l', 'r', 2, 8)"
+    assert one.cursor().execute(held_now).fetchall() == [(1,)]
+    two.cursor().execute("DROP TABLE l")
+    with pytest.raises(apsw.SQLError, match="no such lease table: main.l"):
+        one.cursor().execute(acquire_at, (3,)).fetchall()
+    one.close()
+    two.close()
+
+
+def test_decisions_that_a_trigger_makes_have_tokens_of_their_own(db):
+    db.run("CREATE VIRTUAL TABLE l USING lease(clock='caller')")
+    db.run("CREATE VIRTUAL TABLE m USING lease(clock='caller')")
+    db.run("CREATE TRIGGER policy AFTER INSERT ON l_held BEGIN"
+           " INSERT INTO m(resource, holder, now)"
+           "  VALUES (NEW.resource, NEW.holder, NEW.acquired_at); END")
+    for resource in "ab":
+        acquire(db, resource, "x", 5)
+    assert db.run("SELECT token FROM l_held ORDER BY token") == [(1,), (3,)]
+    assert db.run("SELECT token FROM m_held ORDER BY token") == [(2,), (4,)]
+    assert db.value("SELECT max(token) FROM lease_high_water") == 4
