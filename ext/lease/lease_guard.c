@@ -459,15 +459,9 @@ struct LeaseGuardKept {
   char *token;
 };
 
-typedef struct GuardTaking {
-  const HfLease *lease;
-  LeaseGuardKept **kept;
-} GuardTaking;
-
 static int guard_take(void *context, Guard *guard, const char *table,
                       HfError *err) {
-  const GuardTaking *taking = context;
-  LeaseGuardKept *kept;
+  LeaseGuardKept **list = context, *kept;
   if (table == NULL) return SQLITE_OK;
   kept = sqlite3_malloc64(sizeof(*kept));
   if (kept == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
@@ -475,18 +469,17 @@ static int guard_take(void *context, Guard *guard, const char *table,
   kept->name = hf_format(err, "%s", guard->name);
   kept->resource = hf_format(err, "%s", guard->resource);
   kept->token = hf_format(err, "%s", guard->token);
-  kept->next = *taking->kept;
-  *taking->kept = kept;
+  kept->next = *list;
+  *list = kept;
   return err->rc;
 }
 
 int lease_guards_take(const HfLease *lease, LeaseGuardKept **kept,
                       HfError *err) {
-  GuardTaking taking = {lease, kept};
   const LeaseGuardKept *one;
   sqlite3_int64 count = 0;
   *kept = NULL;
-  guard_each(lease->conn, lease->schema, lease->name, guard_take, &taking, err);
+  guard_each(lease->conn, lease->schema, lease->name, guard_take, kept, err);
   for (one = *kept; one != NULL && err->rc == SQLITE_OK; one = one->next) {
     guard_drop_one(lease->conn, lease->schema, one->name, &count, err);
   }

@@ -73,8 +73,8 @@ static int behind_create_triggers(HfLease *lease, const char *name,
   return err->rc;
 }
 
-/* A time that callers give must expire no lease of the clock's: such a table has
-** a mark of its own. */
+/* A time that callers give must expire no lease of the clock's: such a table
+** has a mark of its own. */
 sqlite3_int64 lease_mark_id(const HfLease *lease) {
   return lease->options.clock_caller ? lease->id : 1;
 }

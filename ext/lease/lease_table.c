@@ -421,8 +421,8 @@ static int rows_release(HfLease *lease, sqlite3_int64 token, HfError *err) {
 }
 
 /* A decision that fails when it is partly written: SQLite undoes what a virtual
-** table wrote only by ending the transaction, so end it.  And OR IGNORE must not
-** pass over a refusal, nor OR FAIL keep a part. */
+** table wrote only by ending the transaction, so end it.  And OR IGNORE must
+** not pass over a refusal, nor OR FAIL keep a part. */
 static void rows_undo(HfLease *lease, HfError *err) {
   int conflict = sqlite3_vtab_on_conflict(lease->db);
   if (lease->wrote && !sqlite3_get_autocommit(lease->db)) {

@@ -25,9 +25,9 @@ BAD_TEXT = ["NULL", "''", "5", "1.5", "x'72'", "x''", "'a' || char(0) || 'b'",
             "CAST(x'eda080' AS TEXT)", "CAST(x'f4908080' AS TEXT)",
             "CAST(x'72c3' AS TEXT)"]
 RULE = "must be TEXT of 1 to 1024 bytes of UTF-8 without NUL"
-BAD_TTL = [0, -1, 5001, 2**63 - 1, -2**63, 2**40, 1.0, "5", "", b"5",
+BAD_TTL = [0, -1, 5001, 2**63 - 1, -2**63, 2**40, 1.5, "5", "", b"5",
            float("inf")]
-BAD_NOW = [-1, -2**63, 2**52 + 1, 2**63 - 1, 1.0, "5", "", b"5",
+BAD_NOW = [-1, -2**63, 2**52 + 1, 2**63 - 1, 1.5, "5", "", b"5",
            float("-inf")]
 
 
@@ -196,7 +196,7 @@ def test_waits_that_are_too_long(row):
 
 
 @once
-@pytest.mark.parametrize("token", [None, "1", "", 1.0, b"\1", float("inf")])
+@pytest.mark.parametrize("token", [None, "1", "", 1.5, b"\1", float("inf")])
 def test_tokens_of_another_type(row, token):
     for door in takes("token"):
         if door == "holds" and token is None:
