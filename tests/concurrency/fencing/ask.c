@@ -54,7 +54,8 @@ sqlite3_stmt *ask_bind(Conn *conn, const char *sql, const char *types, ...) {
                         SQLITE_STATIC);
     } else {
       Number n = va_arg(list, Number);
-      int null = (types[i] == 'k' && n < 0) || (types[i] == 'z' && n == 0);
+      int null = (types[i] == 'k' && n < 0) || (types[i] == 'z' && n == 0) ||
+                 (types[i] == 'n' && n == NO_NOW);
       if (!null) sqlite3_bind_int64(stmt, i + 1, n);
     }
   }

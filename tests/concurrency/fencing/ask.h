@@ -39,7 +39,7 @@ void ask_close(Conn *conn);
 
 /* The statement, with ?1, ... bound: types has a letter for each of what
 ** follows, i a Number, k a Number that is NULL when negative, z one that is
-** NULL when it is 0, t a text or NULL. */
+** NULL when it is 0, n one that is NULL when it is NO_NOW, t a text or NULL. */
 sqlite3_stmt *ask_bind(Conn *conn, const char *sql, const char *types, ...);
 
 /* Run it to its end. */

@@ -98,17 +98,21 @@ void compare_select(Run *run, int t, Where where, Number now) {
       t);
   char sql[400];
   sqlite3_stmt *stmt;
-  Number time = oracle_time(&run->world, now);
+  Number time = oracle_time(&run->world, t, now);
   int count = 0, resource;
   sqlite3_snprintf(sizeof(sql), sql, "%s%s", head, where_text(where, 0));
   if (where.token >= 0) {
-    stmt = ask_bind(run->at, sql, "ki", where.token, now);
+    stmt = ask_bind(run->at, sql, "kn", where.token, now);
   } else {
-    stmt = ask_bind(run->at, sql, "ti",
+    stmt = ask_bind(run->at, sql, "tn",
                     where.resource >= 0 ? resource_name[where.resource]
                     : where.holder >= 0 ? holder_name[where.holder]
                                         : NULL,
                     now);
+  }
+  if (now == NO_NOW) { /* nothing equals NULL */
+    if (next(run, stmt)) fail("%s: finds a row", sql);
+    return;
   }
   if (now < 0) {
     if (ask_run(run->at, stmt).rc == SQLITE_OK) fail("%s: no error", sql);
@@ -154,7 +158,8 @@ static int was_denied(const Run *run, int t, sqlite3_stmt *stmt) {
     const Denial *denial = &run->denial[i];
     if (denial->t == t && is_text(stmt, 2, resource_name[denial->resource]) &&
         is_text(stmt, 3, holder_name[denial->holder]) &&
-        is_number(stmt, 4, denial->token)) {
+        is_number(stmt, 4, denial->token) &&
+        is_text(stmt, 6, holder_name[denial->has])) {
       return 1;
     }
   }
@@ -228,18 +233,25 @@ static void compare_work(Run *run, int t) {
   if (count != 0) fail("work%d lacks rows", t);
 }
 
-void compare(Run *run, int prune) {
+static void compare_mark(Run *run, Number id, Number token, Number now) {
   sqlite3_stmt *stmt =
-      ask_bind(run->at, "SELECT token, now FROM lease_high_water", "");
-  int t;
-  if (!next(run, stmt) || !is_number(stmt, 0, run->world.token) ||
-      !is_number(stmt, 1, run->world.now)) {
-    fail("the high-water marks are %s, %s; expected %lld, %lld",
-         sqlite3_column_text(stmt, 0), sqlite3_column_text(stmt, 1),
-         run->world.token, run->world.now);
+      ask_bind(run->at, "SELECT token, now FROM lease_high_water WHERE id = ?1",
+               "i", id);
+  if (!next(run, stmt) || !is_number(stmt, 0, token) ||
+      !is_number(stmt, 1, now)) {
+    fail("the high-water mark %lld is %s, %s; expected %lld, %lld", id,
+         sqlite3_column_text(stmt, 0), sqlite3_column_text(stmt, 1), token,
+         now);
   }
   sqlite3_reset(stmt);
+}
+
+void compare(Run *run, int prune) {
+  int t;
+  /* The tokens are of all tables; the time that callers give is their own. */
+  compare_mark(run, 1, run->world.token, 0);
   for (t = 0; t < TABLES; t++) {
+    compare_mark(run, run->mark[t], 0, run->world.table[t].now);
     compare_held(run, t);
     compare_events(run, t, prune);
     compare_work(run, t);

@@ -31,7 +31,7 @@ static void tick(Run *run, int t) {
       run->clock -= below(run, 3 * ttl);
       break;
     case 2:
-      run->clock = run->world.now;
+      run->clock = run->world.table[t].now;
       break;
     case 3:
     case 4:
@@ -48,6 +48,11 @@ static void tick(Run *run, int t) {
 
 /* The time to give: now and then none. */
 static Number any_now(Run *run) { return chance(run, 1) ? -1 : run->clock; }
+
+/* The time of a WHERE clause, which may be NULL. */
+static Number any_when(Run *run) {
+  return chance(run, 1) ? NO_NOW : any_now(run);
+}
 
 static Number any_ttl(Run *run, int t) {
   const Rules *rules = &run->rules[t];
@@ -108,7 +113,8 @@ static Where any_where(Run *run, int t) {
 /* Count it; what a wall refuses is told when the connection next commits. */
 static void tell(Run *run, int t, int resource, int holder, Answer answer,
                  int wall) {
-  Denial denial = {t, resource, holder, answer.token};
+  Denial denial = {t, resource, holder,
+                   run->world.table[t].held[resource].holder, answer.token};
   switch (answer.outcome) {
     case IS_HELD:
       tally[HELD]++;
@@ -216,7 +222,7 @@ static void look(Run *run, int t) {
   Answer want = {FINE, 0, 0};
   Result got;
   if (chance(run, 40)) {
-    compare_select(run, t, any_where(run, t), now);
+    compare_select(run, t, any_where(run, t), any_when(run));
     tally[SELECTED]++;
     return;
   }
@@ -232,25 +238,35 @@ static void look(Run *run, int t) {
 /* ---- walls --------------------------------------------------------------- */
 
 static void wall_insert(Run *run, int t) {
-  static const char *const verb[] = {"INSERT", "INSERT OR IGNORE",
-                                     "INSERT OR REPLACE"};
+  static const char *const verb[] = {"INSERT", "INSERT OR REPLACE",
+                                     "INSERT OR IGNORE", "INSERT OR FAIL"};
+  unsigned which = below(run, 4);
   int resource = any_resource(run);
   int holder = any_wanting(run, t, resource);
   int detail = (int)below(run, 4);
   Number ttl = any_ttl(run, t), now = any_now(run);
+  Number before = run->world.table[t].now;
   char sql[200];
   Result got;
   Answer want;
   sqlite3_snprintf(sizeof(sql), sql,
                    "%s INTO l%d(resource, holder, ttl_ms, detail, now)"
                    " VALUES (?1, ?2, ?3, ?4, ?5)",
-                   verb[below(run, 3)], t);
+                   verb[which], t);
   got = ask_run(run->at,
                 ask_bind(run->at, sql, "ttkti", resource_name[resource],
                          holder_name[holder], ttl, detail_name(detail), now));
   want = oracle_acquire(&run->world, &run->rules[t], t, resource, holder, ttl,
                         detail, now, 1);
   if (want.outcome != BAD) tell(run, t, resource, holder, want, 1);
+  if (want.outcome != FINE) {
+    /* OR IGNORE must not pass over it, nor OR FAIL keep a part. */
+    int rc = which < 2 ? SQLITE_CONSTRAINT : SQLITE_ERROR;
+    if ((got.rc & 0xff) != rc && want.outcome != BAD) {
+      fail("%s: the code is %d, expected %d", sql, got.rc, rc);
+    }
+    if (run->depth == 0) run->world.table[t].now = before; /* rolled back */
+  }
   if (want.outcome == FINE) {
     if (got.rowid != want.value) {
       fail("last_insert_rowid is %lld, expected %lld", got.rowid, want.value);
@@ -272,8 +288,8 @@ static void wall_change(Run *run, int t) {
       "UPDATE l%d SET detail = ?4", "DELETE FROM l%d"};
   unsigned which = below(run, 4);
   Where where = any_where(run, t);
-  int detail = which == 0 || which == 3 ? 0 : (int)below(run, 4);
-  Number ttl = which < 2 ? any_ttl(run, t) : NO_TTL, now = any_now(run);
+  int detail = which == 0 || which == 3 ? KEPT : (int)below(run, 4);
+  Number ttl = which < 2 ? any_ttl(run, t) : NO_TTL, now = any_when(run);
   char sql[200];
   sqlite3_stmt *stmt;
   Result got;
@@ -281,9 +297,9 @@ static void wall_change(Run *run, int t) {
   sqlite3_snprintf(sizeof(sql), sql, "%s WHERE now = ?2%s AND (1 OR ?3 OR ?4)",
                    ask_text(verb[which], t),
                    where_text(where, chance(run, 50)));
-  stmt = where.token >= 0 ? ask_bind(run->at, sql, "kikt", where.token, now,
+  stmt = where.token >= 0 ? ask_bind(run->at, sql, "knkt", where.token, now,
                                      ttl, detail_name(detail))
-                          : ask_bind(run->at, sql, "tikt", where_name(where),
+                          : ask_bind(run->at, sql, "tnkt", where_name(where),
                                      now, ttl, detail_name(detail));
   got = ask_run(run->at, stmt);
   if (which == 3) {
@@ -310,7 +326,8 @@ static void trespass(Run *run, int t) {
       "UPDATE lease_high_water SET now = now - 1",
       "UPDATE lease_high_water SET now = now",
       "DELETE FROM lease_high_water",
-      "INSERT INTO lease_high_water VALUES (2, 0, 0)",
+      "INSERT INTO lease_high_water VALUES (2, 1, 0)",
+      "UPDATE lease_high_water SET id = id + 1",
       "INSERT OR REPLACE INTO lease_high_water VALUES (1, 0, 0)",
   };
   unsigned which = below(run, sizeof(sql) / sizeof(*sql));

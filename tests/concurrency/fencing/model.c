@@ -30,7 +30,7 @@ const char *const holder_name[HOLDERS] = {"a", "aa", "A", "b"};
 
 const char *detail_name(int detail) {
   static const char *const name[] = {NULL, "d1", "d2", "d3"};
-  return name[detail];
+  return detail < 0 ? NULL : name[detail];
 }
 
 static const char *library, *folder;
@@ -38,9 +38,9 @@ static Run *running; /* for messages */
 
 Number *tally;
 static const char *const tally_name[TALLIES] = {
-    "granted", "held",     "exhausted", "delayed",    "renewed",
-    "lost",    "released", "given",     "selected",   "written",
-    "fenced",  "clashed",  "refused",   "rolled back"};
+    "granted", "held",     "exhausted", "delayed",  "renewed",
+    "lost",    "released", "given",     "selected", "written",
+    "fenced",  "strayed",  "clashed",   "refused",  "rolled back"};
 
 void fail(const char *format, ...) {
   va_list list;
@@ -109,6 +109,10 @@ void same_wall(const Result *got, Answer want, const char *wall) {
     case UNGUARDED:
       tally[FENCED]++;
       must_say(got, "the token of the row does not hold its resource", wall);
+      break;
+    case STRAY:
+      tally[STRAYED]++;
+      must_say(got, "the write takes a row to another resource, or", wall);
       break;
     case CLASH:
       tally[CLASHED]++;
@@ -194,6 +198,8 @@ static Rules any_rules(Run *run) {
 
 static void create(Run *run, int t, int recursive) {
   Rules *rules = &run->rules[t];
+  int plain = chance(run, 70), without_rowid = chance(run, 30);
+  Result got;
   char sql[300];
   *rules = any_rules(run);
   rules->recursive = recursive;
@@ -207,15 +213,24 @@ static void create(Run *run, int t, int recursive) {
   sqlite3_snprintf(sizeof(sql), sql,
                    "CREATE TABLE work%d(id INTEGER PRIMARY KEY, task TEXT, "
                    "token INTEGER, u INTEGER UNIQUE, n INTEGER)%s",
-                   t, chance(run, 30) ? " WITHOUT ROWID" : "");
+                   t, without_rowid ? " WITHOUT ROWID" : "");
   ask_must(run->at, sql);
   sqlite3_snprintf(sizeof(sql), sql,
-                   chance(run, 30) ? "SELECT lease_guard('work%d', 'l%d', "
-                                     "'iif(1, new.task, 0)', 'NEW.token + 0')"
-                                   : "SELECT lease_guard('work%d', 'l%d', "
-                                     "'task', 'token')",
+                   plain ? "SELECT lease_guard('work%d', 'l%d', 'task', "
+                           "'token')"
+                         : "SELECT lease_guard('work%d', 'l%d', "
+                           "'iif(1, new.task, 0)', 'NEW.token + 0')",
                    t, t);
-  ask_must(run->at, sql);
+  /* An expression may use the rowid, which SQLite chooses late. */
+  rules->late = !plain && !without_rowid;
+  got = ask_run(run->at, ask_bind(run->at, sql, ""));
+  if (got.value != (rules->late ? 5 : 3)) fail("%s: %lld", sql, got.value);
+  got = ask_run(run->at,
+                ask_bind(run->at,
+                         "SELECT id FROM lease_high_water WHERE id NOT IN (1, "
+                         "?1, ?2) AND token = 0",
+                         "ii", run->mark[0], run->mark[1]));
+  run->mark[t] = got.value;
 }
 
 /* In memory, or by two connections to a file. */

@@ -16,7 +16,8 @@ enum { LEVELS = 6, DENIALS = 4096 };
 typedef struct Denial {
   int t;
   int resource;
-  int holder;
+  int holder; /* who wanted it */
+  int has;
   Number token;
 } Denial;
 
@@ -28,6 +29,7 @@ typedef struct Run {
   int conns;
   Conn *at; /* the connection that runs the steps, for now */
   Rules rules[TABLES];
+  Number mark[TABLES]; /* the row of lease_high_water that has its time */
   World world;
   World before[LEVELS]; /* [0] BEGIN, then savepoints */
   int depth;
@@ -51,6 +53,7 @@ enum {
   SELECTED,
   WRITTEN,
   FENCED,
+  STRAYED,
   CLASHED,
   REFUSED,
   ROLLED_BACK,
@@ -72,7 +75,7 @@ void step_work(Run *run);
 
 extern const char *const resource_name[RESOURCES];
 extern const char *const holder_name[HOLDERS];
-const char *detail_name(int detail); /* NULL for 0 */
+const char *detail_name(int detail); /* NULL for 0 and KEPT */
 
 /* Everything in the database is as in the world.  prune: then empty the
 ** history of both. */

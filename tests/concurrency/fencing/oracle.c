@@ -12,8 +12,8 @@ static Answer answer(Outcome outcome, Number value, Number token) {
 
 /* ---- leases -------------------------------------------------------------- */
 
-Number oracle_time(const World *world, Number now) {
-  return now > world->now ? now : world->now;
+Number oracle_time(const World *world, int t, Number now) {
+  return now > world->table[t].now ? now : world->table[t].now;
 }
 
 static int lives(const Held *held, Number now) {
@@ -23,7 +23,7 @@ static int lives(const Held *held, Number now) {
 int oracle_lives(const World *world, int t, int resource, Number token,
                  Number now) {
   const Held *held = &world->table[t].held[resource];
-  return lives(held, oracle_time(world, now)) && held->token == token;
+  return lives(held, oracle_time(world, t, now)) && held->token == token;
 }
 
 static void log_event(World *world, int t, Number at, Kind kind, int resource,
@@ -40,8 +40,14 @@ static void log_event(World *world, int t, Number at, Kind kind, int resource,
 }
 
 /* Time passes with what is decided, and never back. */
-static void pass(World *world, Number now) {
-  if (now > world->now) world->now = now;
+static void pass(World *world, int t, Number now) {
+  world->table[t].now = oracle_time(world, t, now);
+}
+
+/* A row of this resource has this token, whether it is live or not. */
+static int is_of(const World *world, int t, int resource, Number token) {
+  const Held *held = &world->table[t].held[resource];
+  return held->there && held->token == token;
 }
 
 static Number grant(World *world, int t, int resource, int holder, int detail,
@@ -55,7 +61,7 @@ static Number grant(World *world, int t, int resource, int holder, int detail,
   held->expires = now + ttl;
   held->renewals = 0;
   held->ttl = ttl;
-  pass(world, now);
+  pass(world, t, now);
   log_event(world, t, now, kind, resource, held, -1, why);
   return held->token;
 }
@@ -70,8 +76,8 @@ static void renew(World *world, int t, int resource, Number now, Number ttl,
   held->expires = now + ttl;
   held->ttl = ttl;
   held->renewals++;
-  if (detail != 0) held->detail = detail;
-  pass(world, now);
+  if (detail != KEPT) held->detail = detail;
+  pass(world, t, now);
   log_event(world, t, now, RENEWED, resource, held, now - held->acquired, 0);
 }
 
@@ -87,12 +93,13 @@ Answer oracle_acquire(World *world, const Rules *rules, int t, int resource,
   Number left;
   if (now < 0 || bad_ttl(rules, ttl)) return answer(BAD, 0, 0);
   if (ttl == NO_TTL) ttl = rules->ttl;
-  now = oracle_time(world, now);
+  now = oracle_time(world, t, now);
+  if (held->there) pass(world, t, now);
   if (lives(held, now) && held->holder == holder) {
     if (tired(rules, held)) {
       return answer(EXHAUSTED, held->expires - now, held->token);
     }
-    renew(world, t, resource, now, ttl, detail);
+    renew(world, t, resource, now, ttl, detail != 0 ? detail : KEPT);
     return answer(FINE, held->token, held->token);
   }
   left = held->expires - now;
@@ -126,10 +133,11 @@ Answer oracle_renew(World *world, const Rules *rules, int t, int resource,
   if (now < 0 || bad_ttl(rules, ttl)) return answer(BAD, 0, 0);
   if (ttl == NO_TTL) ttl = rules->ttl;
   if (!oracle_lives(world, t, resource, token, now)) {
+    if (is_of(world, t, resource, token)) pass(world, t, now);
     return answer(NOTHING, 0, 0);
   }
   if (tired(rules, held)) return answer(NOTHING, 0, 0);
-  renew(world, t, resource, oracle_time(world, now), ttl, 0);
+  renew(world, t, resource, oracle_time(world, t, now), ttl, KEPT);
   return answer(FINE, held->expires, token);
 }
 
@@ -137,14 +145,15 @@ static void release(World *world, int t, int resource, Number now) {
   Held *held = &world->table[t].held[resource];
   log_event(world, t, now, RELEASED, resource, held, now - held->acquired, 0);
   held->there = 0;
-  pass(world, now);
+  pass(world, t, now);
 }
 
 Answer oracle_release(World *world, int t, int resource, Number token,
                       Number now) {
   if (now < 0) return answer(BAD, 0, 0);
+  if (is_of(world, t, resource, token)) pass(world, t, now);
   if (!oracle_lives(world, t, resource, token, now)) return answer(FINE, 0, 0);
-  release(world, t, resource, oracle_time(world, now));
+  release(world, t, resource, oracle_time(world, t, now));
   return answer(FINE, 1, token);
 }
 
@@ -165,7 +174,7 @@ static int next_of(const World *world, int t, Where where, Number above,
 int oracle_selects(const World *world, int t, Where where, int resource,
                    Number now) {
   const Held *held = &world->table[t].held[resource];
-  return lives(held, oracle_time(world, now)) &&
+  return lives(held, oracle_time(world, t, now)) &&
          (where.resource < 0 || where.resource == resource) &&
          (where.holder < 0 || where.holder == held->holder) &&
          (where.token < 0 || where.token == held->token);
@@ -174,11 +183,12 @@ int oracle_selects(const World *world, int t, Where where, int resource,
 Answer oracle_delete(World *world, int t, Where where, Number now) {
   Number count = 0;
   int resource;
+  if (now == NO_NOW) return answer(FINE, 0, 0); /* nothing equals NULL */
   if (now < 0) return answer(BAD, 0, 0);
   for (;; count++) {
     resource = next_of(world, t, where, 0, now);
     if (resource < 0) return answer(FINE, count, 0);
-    release(world, t, resource, oracle_time(world, now));
+    release(world, t, resource, oracle_time(world, t, now));
   }
 }
 
@@ -189,8 +199,9 @@ Answer oracle_release_all(World *world, int t, int holder, Number now) {
 
 Answer oracle_update(World *world, const Rules *rules, int t, Where where,
                      Number ttl, int detail, Number now) {
-  Number count = 0, time = oracle_time(world, now), last = 0;
+  Number count = 0, time = oracle_time(world, t, now), last = 0;
   int resource;
+  if (now == NO_NOW) return answer(FINE, 0, 0);
   if (now < 0) return answer(BAD, 0, 0);
   /* All of them, or by the error of the first nothing. */
   while ((resource = next_of(world, t, where, last, now)) >= 0) {
@@ -212,13 +223,16 @@ Answer oracle_update(World *world, const Rules *rules, int t, Where where,
 Answer oracle_give(World *world, int t, int resource, Number token, int holder,
                    Kind kind, int why, Number now) {
   Held *held = &world->table[t].held[resource];
+  Number renewals = held->holder == holder ? held->renewals : 0;
   if (now < 0) return answer(BAD, 0, 0);
+  if (is_of(world, t, resource, token)) pass(world, t, now);
   if (!oracle_lives(world, t, resource, token, now)) {
     return answer(NOTHING, 0, 0);
   }
-  now = oracle_time(world, now);
+  now = oracle_time(world, t, now);
   log_event(world, t, now, RELEASED, resource, held, now - held->acquired, 0);
   grant(world, t, resource, holder, 0, now, held->expires - now, kind, why);
+  held->renewals = renewals; /* to give it to oneself is no new term */
   return answer(FINE, held->token, held->token);
 }
 
@@ -232,15 +246,14 @@ static int clashes(const Work *row, int id, const Work *neu, int new_id) {
   return row->there && (id == new_id || (neu->u != 0 && row->u == neu->u));
 }
 
-/* May a row become, or be inserted as, this one? */
-static int admits(const World *world, int t, const Work *neu, int new_id) {
+/* Would it displace a row of another resource? */
+static int strays(const World *world, int t, const Work *neu, int new_id) {
   int id;
-  if (!oracle_may_write(world, t, neu->task, neu->token)) return 0;
   for (id = 1; id <= IDS; id++) {
     const Work *row = &world->table[t].work[id];
-    if (clashes(row, id, neu, new_id) && row->task != neu->task) return 0;
+    if (clashes(row, id, neu, new_id) && row->task != neu->task) return 1;
   }
-  return 1;
+  return 0;
 }
 
 /* Put the row there, in place of that of old_id (0: none). */
@@ -270,12 +283,19 @@ Answer oracle_work_insert(World *world, const Rules *rules, int t, int id,
                           const Work *row, Conflict conflict,
                           const Work *upsert) {
   const Work *old = &world->table[t].work[id];
-  if (!admits(world, t, row, id)) return answer(UNGUARDED, 0, 0);
+  int may = oracle_may_write(world, t, row->task, row->token);
+  if (strays(world, t, row, id)) return answer(STRAY, 0, 0);
+  if (!may && !rules->late) return answer(UNGUARDED, 0, 0);
   if (conflict == UPSERTS && old->there) {
     Work neu = *old;
     neu.token = upsert->token;
     neu.u = upsert->u;
     return oracle_work_change(world, rules, t, id, id, &neu, ABORTS);
+  }
+  if (!may) { /* it is seen once the row would be there */
+    World after = *world;
+    Answer a = place(&after, rules, t, 0, id, row, conflict);
+    return a.outcome == FINE && a.value > 0 ? answer(UNGUARDED, 0, 0) : a;
   }
   return place(world, rules, t, 0, id, row, conflict);
 }
@@ -284,7 +304,10 @@ Answer oracle_work_change(World *world, const Rules *rules, int t, int id,
                           int new_id, const Work *row, Conflict conflict) {
   const Work *old = &world->table[t].work[id];
   if (!old->there) return answer(FINE, 0, 0);
-  if (row->task != old->task || !admits(world, t, row, new_id)) {
+  if (row->task != old->task || strays(world, t, row, new_id)) {
+    return answer(STRAY, 0, 0);
+  }
+  if (!oracle_may_write(world, t, row->task, row->token)) {
     return answer(UNGUARDED, 0, 0);
   }
   return place(world, rules, t, id, new_id, row, conflict);

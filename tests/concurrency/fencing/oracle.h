@@ -15,7 +15,10 @@ enum { TABLES = 3, RESOURCES = 4, HOLDERS = 4, EVENTS = 512, IDS = 8 };
 /* A detail from here on is a holder's name. */
 enum { WHO = 100 };
 
-enum { NO_TOKEN = -1, NO_TTL = -1 }; /* NULL */
+enum { NO_TOKEN = -1, NO_TTL = -1, NO_NOW = -2 }; /* NULL */
+
+/* A detail that stays as it is. */
+enum { KEPT = -1 };
 
 typedef enum Kind {
   ACQUIRED,
@@ -59,6 +62,7 @@ typedef struct Work {
 } Work;
 
 typedef struct Table {
+  Number now; /* the high-water mark of its callers' time */
   Held held[RESOURCES];
   Event event[EVENTS];
   int events;
@@ -66,8 +70,7 @@ typedef struct Table {
 } Table;
 
 typedef struct World {
-  Number token; /* the high-water marks */
-  Number now;
+  Number token; /* the high-water mark */
   Table table[TABLES];
 } World;
 
@@ -78,6 +81,7 @@ typedef struct Rules {
   Number max_renewals;
   Number lock_delay;
   int recursive; /* displaced rows fire DELETE triggers */
+  int late;      /* a token is judged when the row is stored */
 } Rules;
 
 typedef enum Outcome {
@@ -87,7 +91,8 @@ typedef enum Outcome {
   IS_HELD,   /* value: how long for, token: of whom */
   EXHAUSTED, /* likewise */
   DELAYED,
-  UNGUARDED, /* the guard refuses */
+  UNGUARDED, /* the guard refuses: the token */
+  STRAY,     /* the guard refuses: a row of another resource */
   CLASH      /* a unique constraint does */
 } Outcome;
 
@@ -107,12 +112,13 @@ typedef struct Where {
 typedef enum Conflict { ABORTS, IGNORES, REPLACES, UPSERTS } Conflict;
 
 /* now is what was given; oracle_time() says at which time that is decided. */
-Number oracle_time(const World *world, Number now);
+Number oracle_time(const World *world, int t, Number now);
 int oracle_lives(const World *world, int t, int resource, Number token,
                  Number now);
 int oracle_selects(const World *world, int t, Where where, int resource,
                    Number now);
 
+/* A refusal leaves the time, too: a wall's does when its transaction stays. */
 Answer oracle_acquire(World *world, const Rules *rules, int t, int resource,
                       int holder, Number ttl, int detail, Number now, int wall);
 Answer oracle_renew(World *world, const Rules *rules, int t, int resource,

@@ -131,7 +131,7 @@ static void erase(Run *run, int t) {
 
 void step_work(Run *run) {
   int t = (int)below(run, TABLES);
-  Number before = tally[FENCED] + tally[CLASHED];
+  Number before = tally[FENCED] + tally[STRAYED] + tally[CLASHED];
   switch (below(run, 10)) {
     case 0:
     case 1:
@@ -150,5 +150,6 @@ void step_work(Run *run) {
     default:
       erase(run, t);
   }
-  if (tally[FENCED] + tally[CLASHED] == before) tally[WRITTEN]++;
+  if (tally[FENCED] + tally[STRAYED] + tally[CLASHED] == before)
+    tally[WRITTEN]++;
 }
