@@ -146,3 +146,12 @@ def test_a_delayed_one_too(db):
            " VALUES ('r', 'a', 10, 1000)")
     assert db.value("SELECT lease_acquire('l', 'r', 'b', 10, 0, 1020)") is None
     assert contended(db) == [("b", 1, None, "a")]
+
+
+def test_once_when_a_trigger_writes_the_table_too(kept):
+    """A door writes them, then the commit finds the table taking part."""
+    denied(kept, "b")
+    kept.run("CREATE TRIGGER p AFTER INSERT ON l_held WHEN NEW.resource = 's'"
+             " BEGIN INSERT INTO l(resource, holder) VALUES ('t', 'b'); END")
+    assert kept.value("SELECT lease_acquire('l', 's', 'b')") == 2
+    assert contended(kept) == [("b", 1, None, "a")]

@@ -119,6 +119,7 @@ def test_cascades(db):
 @pytest.mark.parametrize("resource, token", [
     ("'phase/' || NEW.task", "NEW.token"), ("new.task || ''", "coalesce("
      "NEW.token, 0)"), ("lower(NEW.task)", "token"),
+    ("(SELECT renew.x || NEW.task FROM (SELECT '' AS x) AS renew)", "token"),
 ])
 def test_expressions(db, resource, token):
     db.run("CREATE VIRTUAL TABLE l USING lease; CREATE TABLE work(task TEXT,"
@@ -182,3 +183,50 @@ def test_without_the_lease_table(work):
     with pytest.raises(apsw.SQLError) as error:
         work.run("UPDATE work SET n = 1")
     assert "no such table: main.l_held" in str(error.value)
+
+
+@pytest.mark.parametrize("column, index, values, refused", [
+    ("n INTEGER NOT NULL DEFAULT 5 UNIQUE", "", (5, None), True),
+    ("n TEXT", "n COLLATE NOCASE", ("x", "X"), True),
+    ("n TEXT COLLATE NOCASE", "n COLLATE BINARY", ("x", "X"), False),
+    ("n INTEGER", "n) WHERE (n > 0", (7, 7), True),
+    ("n INTEGER", "n) WHERE (n > 0", (-7, -7), False),
+])
+def test_what_or_replace_displaces(db, column, index, values, refused):
+    """By each unique index as that compares: a's row must not go."""
+    db.run(f"CREATE VIRTUAL TABLE l USING lease; CREATE TABLE work(task TEXT,"
+           f" token INTEGER, {column})")
+    if index:
+        db.run(f"CREATE UNIQUE INDEX i ON work({index})")
+    db.run("SELECT lease_guard('work', 'l', 'task', 'token')")
+    for task, holder in (("a", "alice"), ("b", "bob")):
+        db.run("SELECT lease_acquire('l', ?, ?)", (task, holder))
+    db.run("INSERT INTO work VALUES ('a', 1, ?)", values[:1])
+    sql = "INSERT OR REPLACE INTO work VALUES ('b', 2, ?)"
+    if refused:
+        db.fails(sql, STRAY, values[1:])
+    else:
+        db.run(sql, values[1:])
+        assert db.value("SELECT count(*) FROM work") == 2
+
+
+def test_a_rowid_that_is_chosen_late(db):
+    """Before the row is stored it is -1."""
+    db.run("CREATE VIRTUAL TABLE l USING lease; CREATE TABLE work(token)")
+    assert db.value("SELECT lease_guard('work', 'l', 'char(116) || NEW.rowid',"
+                    " 'token')") == 5
+    db.run("SELECT lease_acquire('l', 't-1', 'mallory')")
+    db.fails("INSERT INTO work VALUES (1)", WORDS)
+    db.run("SELECT lease_acquire('l', 't1', 'alice')")
+    db.run("INSERT INTO work VALUES (2); UPDATE work SET token = 2")
+    db.fails("INSERT INTO work VALUES (2)", WORDS)
+
+
+def test_a_token_that_is_the_default(db):
+    db.run("CREATE VIRTUAL TABLE l USING lease; CREATE TABLE work(task TEXT,"
+           " token INTEGER NOT NULL DEFAULT 1)")
+    assert db.value("SELECT lease_guard('work', 'l', 'task', 'token')") == 5
+    db.run("SELECT lease_acquire('l', 'a', 'alice')")
+    db.run("INSERT OR REPLACE INTO work VALUES ('a', NULL)")
+    db.run("SELECT lease_steal('l', 'a', 1, 'op', 'stuck')")
+    db.fails("INSERT OR REPLACE INTO work VALUES ('a', NULL)", WORDS)

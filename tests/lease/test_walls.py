@@ -28,7 +28,7 @@ def l(db):
 
 @pytest.mark.parametrize("change", [
     "token = token - 1", "now = now - 1", "token = 0, now = now + 1",
-    "token = token + 1, now = 0"])
+    "token = token + 1, now = 0", "id = id + 1"])
 def test_the_marks_only_grow(l, change):
     assert acquire(l, "r", 100) == 1
     connection = liar(l)
@@ -149,3 +149,39 @@ def test_the_rowid_is_the_token_s_after_a_denial(l):
     assert l.connection.last_insert_rowid() == 2
     assert l.value("SELECT count(*) FROM l_event WHERE kind = 'contended'"
                    ) == 1
+
+
+def test_a_grant_by_a_trigger_on_the_marks(l):
+    """It comes between the reading of the mark and the token."""
+    l.run("CREATE VIRTUAL TABLE m USING lease(clock='caller')")
+    assert acquire(l, "r", 0) == 1
+    l.run("CREATE TRIGGER p AFTER UPDATE ON lease_high_water WHEN NEW.now = 50"
+          " BEGIN INSERT INTO m(resource, holder, now) VALUES ('x', 'a', 9);"
+          " END")
+    assert acquire(l, "r", 50) == 3
+    assert l.run("SELECT token FROM m_held") == [(2,)]
+
+
+def test_the_time_of_callers_stays_when_the_table_is_renamed(l):
+    acquire(l, "r", 100)
+    l.run("ALTER TABLE l RENAME TO m")
+    assert acquire(l, "s", 0, "m") == 2
+    assert l.value("SELECT acquired_at FROM m_held WHERE token = 2") == 100
+
+
+def test_a_detail_has_its_limit(l):
+    sql = "INSERT INTO l(resource, holder, detail, now) VALUES ('r', 'a', ?, 0)"
+    l.fails(sql, "lease l: the detail must be NULL, or TEXT of up to 65536",
+            ("x" * 65537,))
+    l.run(sql, ("x" * 65536,))
+
+
+def test_renewing_and_releasing_leave_last_insert_rowid_alone(l):
+    l.reopen = False
+    acquire(l, "r", 0)
+    l.run("CREATE TABLE data(x); INSERT INTO data(rowid) VALUES (777)")
+    for sql in ("UPDATE l SET detail = 'x' WHERE now = 1",
+                "DELETE FROM l WHERE now = 1"):
+        l.run(sql)
+        assert l.connection.changes() == 1
+        assert l.connection.last_insert_rowid() == 777

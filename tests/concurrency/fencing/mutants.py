@@ -2,9 +2,10 @@
 """mutants.py MODEL FOLDER: would the tests notice?
 
 Builds the library anew in FOLDER with one mutation of mutations.py at a time,
-and runs the program MODEL with it, then the tests of tests/lease: one of them
-must fail.  Prints the mutants that live, and fails if
-one does, or if a text to mutate is not there exactly once.
+and runs the program MODEL with it, then the tests of tests/lease (the other
+way round where mutations.py names one of those): one of them must fail.  Prints
+the mutants that live, and fails if one does, or if a text to mutate is not
+there exactly once.
 """
 import os
 import pathlib
@@ -19,11 +20,11 @@ from mutations import MUTATIONS
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 COMPILER = os.environ.get("CC", "cc")
 STEPS = "40000"  # of the model, for each mutant
-TESTS = ("test_walls.py", "test_lease.py", "test_guard.py", "test_denials.py")
+TESTS = ("test_walls.py", "test_lease.py", "test_guard.py", "test_denials.py",
+         "test_review.py", "test_defects.py")
 # One of the settings of tests/ledger/conftest.py.
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-k", "[wal", "-p",
-          "no:cacheprovider"]
-PYTEST += [str(ROOT / "tests/lease" / name) for name in TESTS]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
+          "-k", "not [delete and not [untrusted and not [reopen"]
 ENV = {name: text for name, text in os.environ.items()
        if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BUILD")}
 
@@ -43,6 +44,12 @@ def run(command, seconds, **more):
         except ProcessLookupError:
             pass
         child.wait()
+
+
+def tests_pass(library, folder, names=TESTS):
+    paths = [str(ROOT / "tests/lease" / name) for name in names]
+    return run([*PYTEST, f"--basetemp={folder}/pytest", *paths], 120,
+               HOLDFAST=library)
 
 
 def build(folder):
@@ -79,16 +86,17 @@ def compile_mutant(folder, objects, source, text):
 
 def try_mutant(job):
     """Who kills it: model, pytest, or None."""
-    number, folder, objects, model, (source, old, new) = job
+    number, folder, objects, model, (source, old, new, *tests) = job
     place = folder / f"mutant{number}"
     place.mkdir()
     text = (ROOT / source).read_text()
     library = compile_mutant(place, objects, source, text.replace(old, new))
     killer = None
-    if not run([model, library, str(place), STEPS], 30):
+    if tests and not tests_pass(library, place, tests):
+        killer = "pytest"
+    elif not run([model, library, str(place), STEPS], 30):
         killer = "model"
-    elif not run(PYTEST + [f"--basetemp={place}/pytest"], 120,
-                 HOLDFAST=library):
+    elif not tests_pass(library, place):
         killer = "pytest"
     shutil.rmtree(place)
     return killer
@@ -97,7 +105,7 @@ def try_mutant(job):
 def main():
     model, folder = sys.argv[1], pathlib.Path(sys.argv[2]).absolute()
     begin = time.monotonic()
-    for source, old, new in MUTATIONS:
+    for source, old, new, *_ in MUTATIONS:
         found = (ROOT / source).read_text().count(old)
         if found != 1:
             sys.exit(f"{source} has this {found} times: {old}")
@@ -105,8 +113,7 @@ def main():
     objects = build(folder)
     original = str(folder / "build/holdfast")
     if not run([model, original, str(folder), STEPS], 60) \
-            or not run(PYTEST + [f"--basetemp={folder}/pytest"], 120,
-                       HOLDFAST=original):
+            or not tests_pass(original, folder):
         sys.exit("the library fails without a mutation")
     jobs = [(i, folder, objects, model, mutation)
             for i, mutation in enumerate(MUTATIONS)]
@@ -114,7 +121,7 @@ def main():
         killers = list(pool.map(try_mutant, jobs))
     for job, killer in zip(jobs, killers):
         if killer is None:
-            print("LIVES: {}: {!r} -> {!r}".format(*job[4]))
+            print("LIVES: {}: {!r} -> {!r}".format(*job[4][:3]))
     print(f"{len(jobs)} mutants: {killers.count('model')} killed by the model,"
           f" {killers.count('pytest')} by tests/lease,"
           f" {killers.count(None)} live ({time.monotonic() - begin:.0f} s)")
