@@ -1,0 +1,793 @@
+-- Control: settings, flags, the kill switch and their history.
+--
+-- Ordinary SQL, and nothing here needs the extension: every wall of this area
+-- holds, and every emergency statement works, in any connection.  Run it with
+-- holdfast_install('control') or by hand with .read; again, it changes nothing.
+--
+-- The operator's statement, from any sqlite3 shell:
+--
+--   INSERT OR REPLACE INTO settings (key, value) VALUES ('DISABLE_NEW', '1');
+
+
+-- What is set.  A key that has no row has its flag's default.  The last three
+-- columns say who changed it and why; a reset of the kill switch needs them.
+CREATE TABLE IF NOT EXISTS settings(
+  key         TEXT NOT NULL COLLATE NOCASE PRIMARY KEY,
+  value       TEXT,
+  updated_at  INTEGER
+              DEFAULT (CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+                       - 210866760000000),
+  updated_by  TEXT,
+  reason      TEXT,
+  approved_by TEXT
+) STRICT, WITHOUT ROWID;
+
+
+-- What may be set.  kind: boolean ('0' or '1'), integer, real, enumeration or
+-- text; a switch is a boolean that is on unless it reads '0'.  allowed: a JSON
+-- array, the values of an enumeration, or the least and greatest number.
+-- safe_value: what readers see while the kill switch is on.
+CREATE TABLE IF NOT EXISTS flag(
+  name          TEXT NOT NULL COLLATE NOCASE PRIMARY KEY,
+  kind          TEXT NOT NULL,
+  default_value TEXT NOT NULL,
+  safe_value    TEXT NOT NULL,
+  allowed       TEXT,
+  description   TEXT
+) STRICT, WITHOUT ROWID;
+
+
+-- Every change of a setting, in order.  old_value and new_value are NULL where
+-- there is no row, or its value is NULL.
+CREATE TABLE IF NOT EXISTS control_event(
+  seq       INTEGER PRIMARY KEY,
+  at        INTEGER NOT NULL,
+  key       TEXT NOT NULL COLLATE NOCASE,
+  old_value TEXT,
+  new_value TEXT,
+  actor     TEXT,
+  reason    TEXT,
+  approver  TEXT
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS control_event_key ON control_event(key, seq);
+
+
+-- ---- the health monitor's tables --------------------------------------------
+
+-- Thresholds.  error_rate: mean above which a release is rolled back;
+-- degrade_rate: above which it is degraded; failures: consecutive ones that
+-- escalate; window: checks that are looked at; memory_mb: from which on a check
+-- has failed; grace_ms: how long a release is watched.  acts: 0 decides, and
+-- does nothing.
+CREATE TABLE IF NOT EXISTS monitor_profile(
+  name         TEXT NOT NULL PRIMARY KEY,
+  error_rate   REAL NOT NULL CHECK (error_rate BETWEEN 0 AND 1),
+  degrade_rate REAL NOT NULL DEFAULT 0.05 CHECK (degrade_rate BETWEEN 0 AND 1),
+  grace_ms     INTEGER NOT NULL CHECK (grace_ms > 0),
+  failures     INTEGER NOT NULL CHECK (failures > 0),
+  window       INTEGER NOT NULL DEFAULT 5 CHECK (window BETWEEN 2 AND 1000),
+  memory_mb    REAL NOT NULL DEFAULT 1024 CHECK (memory_mb > 0),
+  acts         INTEGER NOT NULL DEFAULT 1 CHECK (acts IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+-- The releases that are watched, or were.  A release is promoted once.
+CREATE TABLE IF NOT EXISTS monitor(
+  release    TEXT NOT NULL PRIMARY KEY,
+  profile    TEXT NOT NULL,
+  previous   TEXT,
+  started_at INTEGER NOT NULL
+             DEFAULT (CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+                      - 210866760000000),
+  ended_at   INTEGER,
+  ended_why  TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Health checks.  ok: 1, or 0 or NULL for a failure; error_rate: 0 to 1, NULL
+-- when it is not known, which is a failure, too.
+CREATE TABLE IF NOT EXISTS monitor_check(
+  id         INTEGER PRIMARY KEY,
+  release    TEXT NOT NULL,
+  ok         INTEGER,
+  error_rate REAL,
+  memory_mb  REAL,
+  detail     TEXT,
+  at         INTEGER NOT NULL
+             DEFAULT (CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+                      - 210866760000000)
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS monitor_check_release ON monitor_check(release, id);
+CREATE INDEX IF NOT EXISTS monitor_check_at ON monitor_check(at);
+
+-- What was decided after each check, and from what.
+CREATE TABLE IF NOT EXISTS monitor_decision(
+  id       INTEGER PRIMARY KEY, -- that of the check
+  release  TEXT NOT NULL,
+  at       INTEGER NOT NULL,
+  decision TEXT NOT NULL,
+  reason   TEXT NOT NULL,
+  evidence TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS monitor_decision_release
+    ON monitor_decision(release, id);
+
+-- What an orchestrator must do.  It claims an action with the fencing token of
+-- a lease on 'outbox/<id>' in control_lease, and says what came of it.
+CREATE TABLE IF NOT EXISTS control_outbox(
+  id         INTEGER PRIMARY KEY,
+  release    TEXT NOT NULL,
+  action     TEXT NOT NULL,
+  target     TEXT,
+  evidence   TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  state      TEXT NOT NULL DEFAULT 'open',
+  token      INTEGER,
+  result     TEXT,
+  UNIQUE (release, action)
+) STRICT;
+
+-- A check has failed when it says so, when it says nothing of the error rate,
+-- or when memory has reached the limit.
+CREATE VIEW IF NOT EXISTS monitor_result AS
+SELECT c.id, c.release, c.at, c.ok, c.error_rate, c.memory_mb, c.detail,
+       (c.ok IS NOT 1 OR c.error_rate IS NULL
+        OR (c.memory_mb >= p.memory_mb) IS 1) AS failed,
+       (c.error_rate > p.error_rate) IS 1 AS above
+  FROM monitor_check AS c
+  JOIN monitor AS m ON m.release = c.release
+  JOIN monitor_profile AS p ON p.name = m.profile;
+
+
+-- ---- flags ------------------------------------------------------------------
+
+-- Is a value one that the flag takes?  An INSERT here is the question; the
+-- answer "no" is an error that names what is allowed.  RAISE takes a literal
+-- only, before SQLite 3.47; a JSON path that is none can say more.
+CREATE VIEW IF NOT EXISTS flag_accepts AS
+SELECT '' AS name, '' AS kind, '' AS allowed, '' AS value WHERE 0;
+
+CREATE TRIGGER IF NOT EXISTS flag_accepts_insert
+INSTEAD OF INSERT ON flag_accepts
+WHEN (CASE NEW.kind
+        WHEN 'switch'      THEN 1
+        WHEN 'text'        THEN NEW.value IS NOT NULL
+        WHEN 'boolean'     THEN NEW.value IN ('0', '1')
+        WHEN 'enumeration' THEN NEW.value IN (SELECT value
+                                                FROM json_each(NEW.allowed))
+        WHEN 'integer'     THEN json_valid(NEW.value)
+                                AND NEW.value =
+                                    CAST(CAST(NEW.value AS INTEGER) AS TEXT)
+        WHEN 'real'        THEN CASE WHEN json_valid(NEW.value)
+                                     THEN json_type(NEW.value) END
+                                IN ('integer', 'real')
+      END
+      AND (NEW.kind NOT IN ('integer', 'real')
+           OR CAST(NEW.value AS REAL)
+              BETWEEN coalesce(json_extract(NEW.allowed, '$[0]'), -1e308)
+                  AND coalesce(json_extract(NEW.allowed, '$[1]'), 1e308)))
+     IS NOT 1
+BEGIN
+  SELECT json_extract('{}', 'settings: ' || NEW.name || ' takes '
+    || CASE NEW.kind
+         WHEN 'boolean'     THEN '0 or 1'
+         WHEN 'enumeration' THEN 'one of '
+              || (SELECT group_concat(value, ', ') FROM json_each(NEW.allowed))
+         WHEN 'integer'     THEN 'a whole number'
+         WHEN 'real'        THEN 'a number'
+         ELSE                    'a text'
+       END
+    || CASE WHEN NEW.kind IN ('integer', 'real') AND NEW.allowed IS NOT NULL
+            THEN ' from ' || json_extract(NEW.allowed, '$[0]')
+                 || ' to ' || json_extract(NEW.allowed, '$[1]')
+            ELSE ''
+       END
+    || ', not ' || coalesce(substr(NEW.value, 1, 100), 'NULL'));
+END;
+
+
+-- A flag makes sense, whoever defines it, and what is stored fits it.
+CREATE VIEW IF NOT EXISTS flag_defines AS
+SELECT '' AS name, '' AS kind, '' AS default_value, '' AS safe_value,
+       '' AS allowed
+ WHERE 0;
+
+CREATE TRIGGER IF NOT EXISTS flag_defines_insert
+INSTEAD OF INSERT ON flag_defines
+BEGIN
+  SELECT CASE
+    WHEN (NEW.kind IN ('switch', 'boolean', 'integer', 'real', 'enumeration',
+                       'text')) IS NOT 1
+    THEN RAISE(ABORT, 'flag: kind is switch, boolean, integer, real, enumeration or text')
+    WHEN (NEW.name <> '' AND NEW.name = trim(NEW.name)
+          AND length(NEW.name) = length(CAST(NEW.name AS BLOB))) IS NOT 1
+    THEN RAISE(ABORT, 'flag: name is ASCII, not empty, without blanks around it')
+    WHEN NEW.kind = 'enumeration'
+         AND (CASE WHEN json_valid(NEW.allowed)
+                   THEN json_type(NEW.allowed) = 'array'
+                        AND json_array_length(NEW.allowed) > 0
+                        AND NOT EXISTS (SELECT 1 FROM json_each(NEW.allowed)
+                                         WHERE type <> 'text')
+              END) IS NOT 1
+    THEN RAISE(ABORT, 'flag: allowed is a JSON array of texts, the values of the enumeration')
+    WHEN NEW.kind IN ('integer', 'real') AND NEW.allowed IS NOT NULL
+         AND (CASE WHEN json_valid(NEW.allowed)
+                   THEN json_type(NEW.allowed) = 'array'
+                        AND json_array_length(NEW.allowed) = 2
+                        AND json_type(NEW.allowed, '$[0]')
+                            IN ('integer', 'real')
+                        AND json_type(NEW.allowed, '$[1]')
+                            IN ('integer', 'real')
+              END) IS NOT 1
+    THEN RAISE(ABORT, 'flag: allowed is NULL or a JSON array of the least and the greatest number')
+    WHEN NEW.kind IN ('switch', 'boolean', 'text') AND NEW.allowed IS NOT NULL
+    THEN RAISE(ABORT, 'flag: allowed is for numbers and enumerations')
+    WHEN NEW.kind = 'switch'
+         AND (NEW.default_value = '0' AND NEW.safe_value = '1') IS NOT 1
+    THEN RAISE(ABORT, 'flag: a switch has the default 0 and the safe value 1')
+  END;
+  INSERT INTO flag_accepts
+  VALUES (NEW.name, NEW.kind, NEW.allowed, NEW.default_value);
+  INSERT INTO flag_accepts
+  VALUES (NEW.name, NEW.kind, NEW.allowed, NEW.safe_value);
+  INSERT INTO flag_accepts
+  SELECT NEW.name, NEW.kind, NEW.allowed, value
+    FROM settings
+   WHERE key = NEW.name;
+END;
+
+CREATE TRIGGER IF NOT EXISTS flag_insert BEFORE INSERT ON flag
+BEGIN
+  SELECT RAISE(ABORT, 'flag: a switch stays a switch')
+    FROM flag
+   WHERE name = NEW.name AND (kind = 'switch') <> (NEW.kind = 'switch');
+  INSERT INTO flag_defines
+  VALUES (NEW.name, NEW.kind, NEW.default_value, NEW.safe_value, NEW.allowed);
+END;
+
+CREATE TRIGGER IF NOT EXISTS flag_update BEFORE UPDATE ON flag
+BEGIN
+  SELECT RAISE(ABORT, 'flag: a name stays; define another flag')
+   WHERE NEW.name IS NOT OLD.name;
+  SELECT RAISE(ABORT, 'flag: a switch stays a switch')
+   WHERE (NEW.kind = 'switch') IS NOT (OLD.kind = 'switch');
+  INSERT INTO flag_defines
+  VALUES (NEW.name, NEW.kind, NEW.default_value, NEW.safe_value, NEW.allowed);
+END;
+
+CREATE TRIGGER IF NOT EXISTS flag_delete BEFORE DELETE ON flag
+WHEN OLD.kind IS 'switch'
+     OR EXISTS (SELECT 1 FROM settings WHERE key = OLD.name)
+BEGIN
+  SELECT RAISE(ABORT, 'flag: it is a switch, or there is a setting of that name; delete that first');
+END;
+
+
+-- ---- settings ---------------------------------------------------------------
+
+-- What a setting may become: the key is a flag's, the value one that it takes.
+CREATE TRIGGER IF NOT EXISTS settings_insert BEFORE INSERT ON settings
+BEGIN
+  SELECT json_extract('{}', 'settings: there is no flag '
+                            || substr(NEW.key, 1, 100)
+                            || '; define it with INSERT INTO flag')
+   WHERE NOT EXISTS (SELECT 1 FROM flag WHERE name = NEW.key);
+  INSERT INTO flag_accepts
+  SELECT name, kind, allowed, NEW.value FROM flag WHERE name = NEW.key;
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_update BEFORE UPDATE ON settings
+BEGIN
+  SELECT RAISE(ABORT, 'settings: a key stays; insert another')
+   WHERE NEW.key IS NOT OLD.key;
+  INSERT INTO flag_accepts
+  SELECT name, kind, allowed, NEW.value FROM flag WHERE name = NEW.key;
+END;
+
+
+-- ---- the kill switch --------------------------------------------------------
+
+-- A switch is on unless it reads '0': a row that is missing, NULL or anything
+-- else is on.  Turning it on is always allowed.  Turning it off is a reset; the
+-- first time that a switch is set is none.
+CREATE VIEW IF NOT EXISTS killswitch_reset_asked AS
+SELECT '' AS key, '' AS updated_by, '' AS reason, '' AS approved_by WHERE 0;
+
+CREATE TRIGGER IF NOT EXISTS killswitch_reset_rule
+INSTEAD OF INSERT ON killswitch_reset_asked
+BEGIN
+  SELECT CASE
+    WHEN (trim(NEW.updated_by) <> '' AND trim(NEW.reason) <> '') IS NOT 1
+    THEN RAISE(ABORT, 'settings: a reset of the kill switch needs updated_by and reason')
+    WHEN (SELECT value FROM settings WHERE key = 'KILLSWITCH_APPROVER')
+         IS NOT '0'
+         AND (trim(NEW.approved_by) <> ''
+              AND lower(trim(NEW.approved_by)) <> lower(trim(NEW.updated_by)))
+             IS NOT 1
+    THEN RAISE(ABORT, 'settings: a reset of the kill switch needs approved_by, another than updated_by')
+    WHEN EXISTS
+         (SELECT 1
+            FROM monitor_result
+           WHERE failed
+             AND at > CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+                      - 210866760000000
+                      - coalesce((SELECT CAST(value AS INTEGER)
+                                    FROM settings
+                                   WHERE key = 'KILLSWITCH_QUIET_MS'
+                                     AND value GLOB '[0-9]*'), 900000))
+    THEN RAISE(ABORT, 'settings: a health check failed within KILLSWITCH_QUIET_MS; reset the kill switch when it has been quiet')
+  END;
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_insert_reset BEFORE INSERT ON settings
+WHEN NEW.value IS '0'
+     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
+     AND (SELECT value FROM settings WHERE key = NEW.key) IS NOT '0'
+     AND EXISTS (SELECT 1 FROM control_event WHERE key = NEW.key)
+BEGIN
+  INSERT INTO killswitch_reset_asked
+  VALUES (NEW.key, NEW.updated_by, NEW.reason, NEW.approved_by);
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_update_reset BEFORE UPDATE ON settings
+WHEN NEW.value IS '0' AND OLD.value IS NOT '0'
+     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
+BEGIN
+  INSERT INTO killswitch_reset_asked
+  VALUES (NEW.key, NEW.updated_by, NEW.reason, NEW.approved_by);
+END;
+
+-- An approval is for one reset, and given with it: not kept while it is on.
+CREATE TRIGGER IF NOT EXISTS settings_insert_approval AFTER INSERT ON settings
+WHEN NEW.value IS NOT '0' AND NEW.approved_by IS NOT NULL
+     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
+BEGIN
+  UPDATE settings SET approved_by = NULL WHERE key = NEW.key;
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_update_approval AFTER UPDATE ON settings
+WHEN NEW.value IS NOT '0' AND NEW.approved_by IS NOT NULL
+     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
+BEGIN
+  UPDATE settings SET approved_by = NULL WHERE key = NEW.key;
+END;
+
+-- The limits of a reset do not change while a switch is on.
+CREATE VIEW IF NOT EXISTS killswitch_on AS
+SELECT f.name AS key
+  FROM flag AS f
+  LEFT JOIN settings AS s ON s.key = f.name
+ WHERE f.kind = 'switch' AND s.value IS NOT '0';
+
+CREATE TRIGGER IF NOT EXISTS settings_insert_limit BEFORE INSERT ON settings
+WHEN NEW.key IN ('KILLSWITCH_APPROVER', 'KILLSWITCH_QUIET_MS')
+     AND EXISTS (SELECT 1 FROM killswitch_on)
+BEGIN
+  SELECT RAISE(ABORT, 'settings: the limits of a reset do not change while a kill switch is on');
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_update_limit BEFORE UPDATE ON settings
+WHEN NEW.key IN ('KILLSWITCH_APPROVER', 'KILLSWITCH_QUIET_MS')
+     AND EXISTS (SELECT 1 FROM killswitch_on)
+BEGIN
+  SELECT RAISE(ABORT, 'settings: the limits of a reset do not change while a kill switch is on');
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_delete_limit BEFORE DELETE ON settings
+WHEN OLD.key IN ('KILLSWITCH_APPROVER', 'KILLSWITCH_QUIET_MS')
+     AND EXISTS (SELECT 1 FROM killswitch_on)
+BEGIN
+  SELECT RAISE(ABORT, 'settings: the limits of a reset do not change while a kill switch is on');
+END;
+
+
+-- ---- the history ------------------------------------------------------------
+
+-- OR REPLACE does not say what it replaced: the old value is that of the last
+-- event.  Time does not go back.
+CREATE VIEW IF NOT EXISTS control_changed AS
+SELECT '' AS key, '' AS value, '' AS actor, '' AS reason, '' AS approver
+ WHERE 0;
+
+CREATE TRIGGER IF NOT EXISTS control_changed_insert
+INSTEAD OF INSERT ON control_changed
+BEGIN
+  INSERT INTO control_event(at, key, old_value, new_value, actor, reason,
+                            approver)
+  SELECT max(CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+             - 210866760000000,
+             coalesce((SELECT at FROM control_event
+                        ORDER BY seq DESC LIMIT 1), 0)),
+         NEW.key,
+         (SELECT new_value FROM control_event
+           WHERE key = NEW.key ORDER BY seq DESC LIMIT 1),
+         NEW.value, NEW.actor, NEW.reason, NEW.approver;
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_insert_event AFTER INSERT ON settings
+BEGIN
+  INSERT INTO control_changed
+  VALUES (NEW.key, NEW.value, NEW.updated_by, NEW.reason, NEW.approved_by);
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_update_event
+AFTER UPDATE OF value ON settings
+BEGIN
+  INSERT INTO control_changed
+  VALUES (NEW.key, NEW.value, NEW.updated_by, NEW.reason, NEW.approved_by);
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_delete_event AFTER DELETE ON settings
+BEGIN
+  INSERT INTO control_changed VALUES (OLD.key, NULL, NULL, 'deleted', NULL);
+END;
+
+-- Who changes a value changes its time.
+CREATE TRIGGER IF NOT EXISTS settings_update_time
+AFTER UPDATE OF value ON settings
+WHEN NEW.updated_at IS OLD.updated_at
+BEGIN
+  UPDATE settings
+     SET updated_at = (SELECT at FROM control_event ORDER BY seq DESC LIMIT 1)
+   WHERE key = NEW.key;
+END;
+
+-- It only grows, by what is true: the next number, the value that is set now.
+CREATE TRIGGER IF NOT EXISTS control_event_insert BEFORE INSERT ON control_event
+WHEN EXISTS (SELECT 1 FROM control_event WHERE seq = NEW.seq)
+     OR NEW.new_value IS NOT (SELECT value FROM settings WHERE key = NEW.key)
+     OR NEW.at < (SELECT at FROM control_event ORDER BY seq DESC LIMIT 1)
+BEGIN
+  SELECT RAISE(ABORT, 'control_event is append-only; it is written by changes of settings');
+END;
+
+CREATE TRIGGER IF NOT EXISTS control_event_inserted AFTER INSERT ON control_event
+WHEN NEW.seq IS NOT 1 + coalesce((SELECT seq FROM control_event
+                                   WHERE seq < NEW.seq
+                                   ORDER BY seq DESC LIMIT 1), 0)
+BEGIN
+  SELECT RAISE(ABORT, 'control_event is append-only; it is written by changes of settings');
+END;
+
+CREATE TRIGGER IF NOT EXISTS control_event_update BEFORE UPDATE ON control_event
+BEGIN
+  SELECT RAISE(ABORT, 'control_event is append-only');
+END;
+
+CREATE TRIGGER IF NOT EXISTS control_event_delete BEFORE DELETE ON control_event
+BEGIN
+  SELECT RAISE(ABORT, 'control_event is append-only');
+END;
+
+
+-- ---- reading ----------------------------------------------------------------
+
+-- What holds now.  While the kill switch is on, every flag shows its safe value;
+-- what is stored stays as it is.
+CREATE VIEW IF NOT EXISTS flag_value AS
+SELECT f.name,
+       CASE
+         WHEN f.kind = 'switch' THEN iif(s.value IS '0', '0', '1')
+         WHEN k.value IS NOT '0' THEN f.safe_value
+         ELSE coalesce(s.value, f.default_value)
+       END AS value,
+       s.value AS stored,
+       CASE
+         WHEN f.kind = 'switch' THEN iif(s.value IS '0', 'stored', 'safe')
+         WHEN k.value IS NOT '0' THEN 'safe'
+         WHEN s.value IS NULL THEN 'default'
+         ELSE 'stored'
+       END AS source
+  FROM flag AS f
+  LEFT JOIN settings AS s ON s.key = f.name
+  LEFT JOIN settings AS k ON k.key = 'DISABLE_NEW';
+
+
+-- ---- the health monitor -----------------------------------------------------
+
+CREATE TRIGGER IF NOT EXISTS monitor_profile_delete
+BEFORE DELETE ON monitor_profile
+WHEN EXISTS (SELECT 1 FROM monitor WHERE profile = OLD.name)
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_profile: a release was judged by it');
+END;
+
+-- A release is judged by the thresholds that it was started with.
+CREATE TRIGGER IF NOT EXISTS monitor_profile_update
+BEFORE UPDATE ON monitor_profile
+WHEN NEW.name IS NOT OLD.name
+     OR EXISTS (SELECT 1 FROM monitor WHERE profile = OLD.name
+                                        AND ended_at IS NULL)
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_profile: a release is being judged by it; make another profile');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_profile_insert
+BEFORE INSERT ON monitor_profile
+WHEN EXISTS (SELECT 1 FROM monitor_profile WHERE name = NEW.name)
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_profile: there is one of that name; UPDATE it');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_insert BEFORE INSERT ON monitor
+BEGIN
+  SELECT json_extract('{}', 'monitor: there is no profile '
+                            || substr(NEW.profile, 1, 100) || '; there are '
+                            || coalesce((SELECT group_concat(name, ', ')
+                                           FROM monitor_profile), 'none'))
+   WHERE NOT EXISTS (SELECT 1 FROM monitor_profile WHERE name = NEW.profile);
+  SELECT RAISE(ABORT, 'monitor: the release needs a name')
+   WHERE (trim(NEW.release) <> '') IS NOT 1;
+  SELECT RAISE(ABORT, 'monitor: this release is or was monitored; a promotion needs a name of its own')
+    FROM monitor
+   WHERE release = NEW.release;
+  SELECT RAISE(ABORT, 'monitor: it has not ended yet')
+   WHERE NEW.ended_at IS NOT NULL OR NEW.ended_why IS NOT NULL;
+END;
+
+-- It ends once.
+CREATE TRIGGER IF NOT EXISTS monitor_update BEFORE UPDATE ON monitor
+WHEN (NEW.release = OLD.release AND NEW.profile = OLD.profile
+      AND NEW.previous IS OLD.previous AND NEW.started_at = OLD.started_at
+      AND OLD.ended_at IS NULL AND NEW.ended_at >= OLD.started_at
+      AND NEW.ended_why <> '') IS NOT 1
+BEGIN
+  SELECT RAISE(ABORT, 'monitor: an UPDATE sets ended_at and ended_why, once');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_delete BEFORE DELETE ON monitor
+BEGIN
+  SELECT RAISE(ABORT, 'monitor: what was watched stays on record; end it with ended_at and ended_why');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_check_insert BEFORE INSERT ON monitor_check
+BEGIN
+  SELECT json_extract('{}', 'monitor_check: release '
+                            || coalesce(substr(NEW.release, 1, 100), 'NULL')
+                            || ' is not monitored; SELECT monitor_start(...)')
+   WHERE NOT EXISTS (SELECT 1 FROM monitor WHERE release = NEW.release);
+  SELECT json_extract('{}', 'monitor_check: the monitor of '
+                            || substr(NEW.release, 1, 100) || ' has ended: '
+                            || coalesce(ended_why, 'its grace period is over'))
+    FROM monitor AS m
+    JOIN monitor_profile AS p ON p.name = m.profile
+   WHERE release = NEW.release
+     AND (ended_at IS NOT NULL OR NEW.at >= started_at + grace_ms);
+  SELECT CASE
+    WHEN (NEW.ok IS NULL OR NEW.ok IN (0, 1)) IS NOT 1
+    THEN RAISE(ABORT, 'monitor_check: ok is 1, 0 or NULL')
+    WHEN (NEW.error_rate IS NULL
+          OR (typeof(NEW.error_rate) IN ('integer', 'real')
+              AND NEW.error_rate BETWEEN 0 AND 1)) IS NOT 1
+    THEN RAISE(ABORT, 'monitor_check: error_rate is a number from 0 to 1, or NULL when it is not known')
+    WHEN (NEW.memory_mb IS NULL
+          OR (typeof(NEW.memory_mb) IN ('integer', 'real')
+              AND NEW.memory_mb >= 0)) IS NOT 1
+    THEN RAISE(ABORT, 'monitor_check: memory_mb is a number of 0 or more, or NULL')
+    WHEN NEW.at < (SELECT started_at FROM monitor WHERE release = NEW.release)
+         OR NEW.at < (SELECT at FROM monitor_check
+                       WHERE release = NEW.release ORDER BY id DESC LIMIT 1)
+    THEN RAISE(ABORT, 'monitor_check: at is earlier than the check before, or the start')
+    WHEN NEW.at > CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+                  - 210866760000000 + 60000
+    THEN RAISE(ABORT, 'monitor_check: at lies in the future')
+    WHEN EXISTS (SELECT 1 FROM monitor_check WHERE id = NEW.id)
+    THEN RAISE(ABORT, 'monitor_check is append-only')
+  END;
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_check_inserted AFTER INSERT ON monitor_check
+WHEN NEW.id IS NOT 1 + coalesce((SELECT id FROM monitor_check WHERE id < NEW.id
+                                  ORDER BY id DESC LIMIT 1), 0)
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_check is append-only; leave id to SQLite');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_check_update BEFORE UPDATE ON monitor_check
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_check is append-only');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_check_delete BEFORE DELETE ON monitor_check
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_check is append-only');
+END;
+
+
+-- The verdict on a release by its last checks; the first rule that matches.
+-- A mean is rounded, so that a constant rate is not above itself.
+CREATE VIEW IF NOT EXISTS monitor_verdict AS
+SELECT id, release, at, acts, previous,
+       CASE
+         WHEN checks < 2                                      THEN 'healthy'
+         WHEN mean > error_rate AND failed >= 3               THEN 'rollback'
+         WHEN checks = window AND above = checks              THEN 'rollback'
+         WHEN checks >= failures AND failed_last = failures   THEN 'escalate'
+         WHEN failed > 0 OR mean > degrade_rate               THEN 'degrade'
+         ELSE                                                      'healthy'
+       END AS decision,
+       CASE
+         WHEN checks < 2
+         THEN 'too few checks for a decision'
+         WHEN mean > error_rate AND failed >= 3
+         THEN printf('high error rate (%.1f%%) with %d failures',
+                     100 * mean, failed)
+         WHEN checks = window AND above = checks
+         THEN printf('error rate above %.1f%% in each of %d checks',
+                     100 * error_rate, checks)
+         WHEN checks >= failures AND failed_last = failures
+         THEN printf('%d consecutive failures', failures)
+         WHEN failed > 0 OR mean > degrade_rate
+         THEN printf('%d failures, error rate %.1f%%', failed,
+                     100 * coalesce(mean, 0))
+         ELSE 'all checks pass'
+       END AS reason,
+       json_object('mean_error_rate', mean, 'failed', failed, 'pattern',
+         CASE WHEN failed_3 = 3 THEN 'consecutive_failures'
+              WHEN failed_2 = 2 THEN 'recent_failures'
+              WHEN failed > 0   THEN 'intermittent_failures'
+              ELSE 'healthy' END,
+         'threshold', json_object('error_rate', error_rate, 'degrade_rate',
+                                  degrade_rate, 'failures', failures, 'window',
+                                  window, 'memory_mb', memory_mb),
+         'checks', json(list)) AS evidence
+  FROM (SELECT m.release, m.previous, p.*,
+               count(*) AS checks,
+               max(r.id) AS id,
+               max(r.at) AS at,
+               round(avg(r.error_rate), 9) AS mean,
+               sum(r.failed) AS failed,
+               sum(r.above) AS above,
+               sum(r.failed AND r.back <= p.failures) AS failed_last,
+               sum(r.failed AND r.back <= 2) AS failed_2,
+               sum(r.failed AND r.back <= 3) AS failed_3,
+               json_group_array(json_object('id', r.id, 'at', r.at, 'ok', r.ok,
+                 'error_rate', r.error_rate, 'memory_mb', r.memory_mb)) AS list
+          FROM monitor AS m
+          JOIN monitor_profile AS p ON p.name = m.profile
+          JOIN (SELECT *, row_number() OVER (PARTITION BY release
+                                             ORDER BY id DESC) AS back
+                  FROM monitor_result) AS r
+            ON r.release = m.release AND r.back <= p.window
+         GROUP BY m.release);
+
+-- Each check is judged in its own transaction.
+CREATE TRIGGER IF NOT EXISTS monitor_check_decide AFTER INSERT ON monitor_check
+BEGIN
+  INSERT INTO monitor_decision(id, release, at, decision, reason, evidence)
+  SELECT id, release, at, decision, reason, evidence
+    FROM monitor_verdict
+   WHERE release = NEW.release;
+END;
+
+-- A decision is what the checks say, once for each.
+CREATE TRIGGER IF NOT EXISTS monitor_decision_insert
+BEFORE INSERT ON monitor_decision
+WHEN NOT EXISTS (SELECT 1 FROM monitor_check
+                  WHERE id = NEW.id AND release = NEW.release)
+     OR EXISTS (SELECT 1 FROM monitor_decision WHERE id >= NEW.id)
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_decision is append-only; it is written by checks');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_decision_update
+BEFORE UPDATE ON monitor_decision
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_decision is append-only');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_decision_delete
+BEFORE DELETE ON monitor_decision
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_decision is append-only');
+END;
+
+-- Escalation turns the kill switch on, which it can do but once an incident.
+CREATE TRIGGER IF NOT EXISTS monitor_decision_escalate
+AFTER INSERT ON monitor_decision
+WHEN NEW.decision = 'escalate'
+     AND (SELECT acts FROM monitor_verdict WHERE release = NEW.release)
+     AND NOT EXISTS (SELECT 1 FROM killswitch_on WHERE key = 'DISABLE_NEW')
+BEGIN
+  INSERT INTO settings(key, value, updated_by, reason)
+  VALUES ('DISABLE_NEW', '1', 'monitor', NEW.release || ': ' || NEW.reason)
+      ON CONFLICT(key) DO UPDATE
+     SET value = '1', updated_by = excluded.updated_by,
+         reason = excluded.reason, approved_by = NULL;
+END;
+
+-- Rollback is asked for once a promotion, and ends the watch.
+CREATE TRIGGER IF NOT EXISTS monitor_decision_rollback
+AFTER INSERT ON monitor_decision
+WHEN NEW.decision = 'rollback'
+     AND (SELECT acts FROM monitor_verdict WHERE release = NEW.release)
+BEGIN
+  INSERT INTO control_outbox(release, action, target, evidence, created_at)
+  SELECT release, 'rollback', previous, NEW.evidence, NEW.at
+    FROM monitor
+   WHERE release = NEW.release;
+  UPDATE monitor
+     SET ended_at = NEW.at, ended_why = 'rollback: ' || NEW.reason
+   WHERE release = NEW.release AND ended_at IS NULL;
+END;
+
+
+-- ---- the outbox -------------------------------------------------------------
+
+CREATE TRIGGER IF NOT EXISTS control_outbox_insert
+BEFORE INSERT ON control_outbox
+WHEN (NEW.state = 'open' AND NEW.token IS NULL AND NEW.result IS NULL
+      AND NOT EXISTS (SELECT 1 FROM control_outbox
+                       WHERE (release = NEW.release AND action = NEW.action)
+                          OR id = NEW.id)
+      AND EXISTS (SELECT 1 FROM monitor_decision
+                   WHERE release = NEW.release AND decision = NEW.action))
+     IS NOT 1
+BEGIN
+  SELECT RAISE(ABORT, 'control_outbox: actions are asked for by decisions of the monitor');
+END;
+
+-- open or failed -> claimed -> done or failed, each step with a token that
+-- holds 'outbox/<id>' now.  A claim whose lease was lost is taken over by a
+-- greater token.
+CREATE TRIGGER IF NOT EXISTS control_outbox_update
+BEFORE UPDATE ON control_outbox
+BEGIN
+  SELECT CASE
+    WHEN (NEW.id = OLD.id AND NEW.release = OLD.release
+          AND NEW.action = OLD.action AND NEW.target IS OLD.target
+          AND NEW.evidence = OLD.evidence
+          AND NEW.created_at = OLD.created_at) IS NOT 1
+    THEN RAISE(ABORT, 'control_outbox: an UPDATE sets state, token and result')
+    WHEN OLD.state = 'done'
+    THEN RAISE(ABORT, 'control_outbox: the action is done')
+    WHEN ((NEW.state = 'claimed' AND NEW.token > coalesce(OLD.token, 0))
+          OR (NEW.state IN ('done', 'failed') AND OLD.state = 'claimed'
+              AND NEW.token = OLD.token)) IS NOT 1
+    THEN RAISE(ABORT, 'control_outbox: an action is claimed with a new token, and then done or failed with the same')
+    WHEN NOT EXISTS
+         (SELECT 1
+            FROM control_lease_held AS held, lease_high_water AS high
+           WHERE held.token = NEW.token
+             AND held.resource = 'outbox/' || NEW.id
+             AND held.expires_at >
+                 max(high.now,
+                     CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+                     - 210866760000000))
+    THEN RAISE(ABORT, 'control_outbox: the token does not hold outbox/<id> in control_lease now')
+  END;
+END;
+
+CREATE TRIGGER IF NOT EXISTS control_outbox_delete
+BEFORE DELETE ON control_outbox
+BEGIN
+  SELECT RAISE(ABORT, 'control_outbox: what was asked for stays on record');
+END;
+
+
+-- ---- what is there from the start -------------------------------------------
+
+INSERT INTO flag(name, kind, default_value, safe_value, allowed, description)
+SELECT * FROM (VALUES
+  ('DISABLE_NEW', 'switch', '0', '1', NULL,
+   'the kill switch: on unless it reads 0'),
+  ('KILLSWITCH_APPROVER', 'boolean', '1', '1', NULL,
+   'a reset needs an approver other than the actor'),
+  ('KILLSWITCH_QUIET_MS', 'integer', '900000', '900000', '[0, 2592000000]',
+   'a reset needs so many ms without a failed health check'))
+ WHERE NOT EXISTS (SELECT 1 FROM flag WHERE name = column1);
+
+-- Off, once: a switch whose row has been deleted since then stays on.
+INSERT INTO settings(key, value, updated_by, reason)
+SELECT 'DISABLE_NEW', '0', 'install', 'the area was installed'
+ WHERE NOT EXISTS (SELECT 1 FROM control_event WHERE key = 'DISABLE_NEW');
+
+
+INSERT INTO monitor_profile(name, error_rate, grace_ms, failures)
+SELECT * FROM (VALUES
+  ('default',     0.20, 600000, 2),
+  ('development', 0.50, 120000, 3),
+  ('staging',     0.25, 300000, 2),
+  ('production',  0.15, 900000, 1))
+ WHERE NOT EXISTS (SELECT 1 FROM monitor_profile WHERE name = column1);
