@@ -11,6 +11,7 @@
 
 -- What is set.  A key that has no row has its flag's default.  The last three
 -- columns say who changed it and why; a reset of the kill switch needs them.
+-- They go into the history with the change, and are kept here until the next.
 CREATE TABLE IF NOT EXISTS settings(
   key         TEXT NOT NULL COLLATE NOCASE PRIMARY KEY,
   value       TEXT,
@@ -67,8 +68,9 @@ CREATE TABLE IF NOT EXISTS monitor_profile(
   grace_ms     INTEGER NOT NULL CHECK (grace_ms > 0),
   failures     INTEGER NOT NULL CHECK (failures > 0),
   window       INTEGER NOT NULL DEFAULT 5 CHECK (window BETWEEN 2 AND 1000),
-  memory_mb    REAL NOT NULL DEFAULT 1024 CHECK (memory_mb > 0),
-  acts         INTEGER NOT NULL DEFAULT 1 CHECK (acts IN (0, 1))
+  memory_mb    REAL NOT NULL DEFAULT 1024 CHECK (memory_mb BETWEEN 1 AND 1e15),
+  acts         INTEGER NOT NULL DEFAULT 1 CHECK (acts IN (0, 1)),
+  CHECK (failures <= window)
 ) STRICT, WITHOUT ROWID;
 
 -- The releases that are watched, or were.  A release is promoted once.
@@ -82,6 +84,9 @@ CREATE TABLE IF NOT EXISTS monitor(
   ended_at   INTEGER,
   ended_why  TEXT
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS monitor_open ON monitor(profile)
+ WHERE ended_at IS NULL;
 
 -- Health checks.  ok: 1, or 0 or NULL for a failure; error_rate: 0 to 1, NULL
 -- when it is not known, which is a failure, too.
@@ -98,7 +103,6 @@ CREATE TABLE IF NOT EXISTS monitor_check(
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS monitor_check_release ON monitor_check(release, id);
-CREATE INDEX IF NOT EXISTS monitor_check_at ON monitor_check(at);
 
 -- What was decided after each check, and from what.
 CREATE TABLE IF NOT EXISTS monitor_decision(
@@ -131,20 +135,24 @@ CREATE TABLE IF NOT EXISTS control_outbox(
 -- A check has failed when it says so, when it says nothing of the error rate,
 -- or when memory has reached the limit.
 CREATE VIEW IF NOT EXISTS monitor_result AS
-SELECT c.id, c.release, c.at, c.ok, c.error_rate, c.memory_mb, c.detail,
+SELECT m.release, m.previous, m.started_at, m.ended_at,
+       c.id, c.at, c.ok, c.error_rate, c.memory_mb, c.detail,
+       p.error_rate AS error_limit, p.degrade_rate, p.grace_ms, p.failures,
+       p.window, p.memory_mb AS memory_limit, p.acts,
        (c.ok IS NOT 1 OR c.error_rate IS NULL
         OR (c.memory_mb >= p.memory_mb) IS 1) AS failed,
        (c.error_rate > p.error_rate) IS 1 AS above
-  FROM monitor_check AS c
-  JOIN monitor AS m ON m.release = c.release
-  JOIN monitor_profile AS p ON p.name = m.profile;
+  FROM monitor AS m
+ CROSS JOIN monitor_profile AS p ON p.name = m.profile
+ CROSS JOIN monitor_check AS c ON c.release = m.release;
 
 
 -- ---- flags ------------------------------------------------------------------
 
 -- Is a value one that the flag takes?  An INSERT here is the question; the
 -- answer "no" is an error that names what is allowed.  RAISE takes a literal
--- only, before SQLite 3.47; a JSON path that is none can say more.
+-- only, before SQLite 3.47; a JSON path that is none can say more.  json_each
+-- does it, for 3.40 takes the other JSON functions in triggers for unsafe.
 CREATE VIEW IF NOT EXISTS flag_accepts AS
 SELECT '' AS name, '' AS kind, '' AS allowed, '' AS value WHERE 0;
 
@@ -156,34 +164,36 @@ WHEN (CASE NEW.kind
         WHEN 'boolean'     THEN NEW.value IN ('0', '1')
         WHEN 'enumeration' THEN NEW.value IN (SELECT value
                                                 FROM json_each(NEW.allowed))
-        WHEN 'integer'     THEN json_valid(NEW.value)
-                                AND NEW.value =
-                                    CAST(CAST(NEW.value AS INTEGER) AS TEXT)
-        WHEN 'real'        THEN CASE WHEN json_valid(NEW.value)
-                                     THEN json_type(NEW.value) END
-                                IN ('integer', 'real')
+        WHEN 'integer'     THEN NEW.value =
+                                CAST(CAST(NEW.value AS INTEGER) AS TEXT)
+        WHEN 'real'        THEN NEW.value NOT GLOB '*[^-+.0-9Ee]*'
+                                AND NEW.value = CAST(NEW.value AS REAL)
       END
       AND (NEW.kind NOT IN ('integer', 'real')
            OR CAST(NEW.value AS REAL)
-              BETWEEN coalesce(json_extract(NEW.allowed, '$[0]'), -1e308)
-                  AND coalesce(json_extract(NEW.allowed, '$[1]'), 1e308)))
+              BETWEEN coalesce((SELECT min(value) FROM json_each(NEW.allowed)),
+                               -1e308)
+                  AND coalesce((SELECT max(value) FROM json_each(NEW.allowed)),
+                               1e308)))
      IS NOT 1
 BEGIN
-  SELECT json_extract('{}', 'settings: ' || NEW.name || ' takes '
-    || CASE NEW.kind
-         WHEN 'boolean'     THEN '0 or 1'
-         WHEN 'enumeration' THEN 'one of '
-              || (SELECT group_concat(value, ', ') FROM json_each(NEW.allowed))
-         WHEN 'integer'     THEN 'a whole number'
-         WHEN 'real'        THEN 'a number'
-         ELSE                    'a text'
-       END
-    || CASE WHEN NEW.kind IN ('integer', 'real') AND NEW.allowed IS NOT NULL
-            THEN ' from ' || json_extract(NEW.allowed, '$[0]')
-                 || ' to ' || json_extract(NEW.allowed, '$[1]')
-            ELSE ''
-       END
-    || ', not ' || coalesce(substr(NEW.value, 1, 100), 'NULL'));
+  SELECT 1
+    FROM json_each('{}', 'settings: ' || NEW.name || ' takes '
+      || CASE NEW.kind
+           WHEN 'boolean'     THEN '0 or 1'
+           WHEN 'enumeration' THEN 'one of '
+                || (SELECT group_concat(value, ', ')
+                      FROM json_each(NEW.allowed))
+           WHEN 'integer'     THEN 'a whole number'
+           WHEN 'real'        THEN 'a number'
+           ELSE                    'a text'
+         END
+      || CASE WHEN NEW.kind IN ('integer', 'real') AND NEW.allowed IS NOT NULL
+              THEN (SELECT ' from ' || min(value) || ' to ' || max(value)
+                      FROM json_each(NEW.allowed))
+              ELSE ''
+         END
+      || ', not ' || coalesce(substr(NEW.value, 1, 100), 'NULL'));
 END;
 
 
@@ -199,34 +209,43 @@ BEGIN
   SELECT CASE
     WHEN (NEW.kind IN ('switch', 'boolean', 'integer', 'real', 'enumeration',
                        'text')) IS NOT 1
-    THEN RAISE(ABORT, 'flag: kind is switch, boolean, integer, real, enumeration or text')
+    THEN RAISE(ABORT,
+      'flag: kind: switch, boolean, integer, real, enumeration or text')
     WHEN (NEW.name <> '' AND NEW.name = trim(NEW.name)
           AND length(NEW.name) = length(CAST(NEW.name AS BLOB))) IS NOT 1
-    THEN RAISE(ABORT, 'flag: name is ASCII, not empty, without blanks around it')
+    THEN RAISE(ABORT,
+      'flag: name is ASCII, not empty, without blanks around it')
     WHEN NEW.kind = 'enumeration'
-         AND (CASE WHEN json_valid(NEW.allowed)
-                   THEN json_type(NEW.allowed) = 'array'
-                        AND json_array_length(NEW.allowed) > 0
-                        AND NOT EXISTS (SELECT 1 FROM json_each(NEW.allowed)
-                                         WHERE type <> 'text')
-              END) IS NOT 1
-    THEN RAISE(ABORT, 'flag: allowed is a JSON array of texts, the values of the enumeration')
+         AND ((SELECT type FROM json_tree(NEW.allowed) LIMIT 1) = 'array'
+              AND (SELECT min(type = 'text') FROM json_each(NEW.allowed)))
+             IS NOT 1
+    THEN RAISE(ABORT,
+      'flag: allowed is a JSON array of texts for an enumeration')
     WHEN NEW.kind IN ('integer', 'real') AND NEW.allowed IS NOT NULL
-         AND (CASE WHEN json_valid(NEW.allowed)
-                   THEN json_type(NEW.allowed) = 'array'
-                        AND json_array_length(NEW.allowed) = 2
-                        AND json_type(NEW.allowed, '$[0]')
-                            IN ('integer', 'real')
-                        AND json_type(NEW.allowed, '$[1]')
-                            IN ('integer', 'real')
-              END) IS NOT 1
-    THEN RAISE(ABORT, 'flag: allowed is NULL or a JSON array of the least and the greatest number')
+         AND ((SELECT type FROM json_tree(NEW.allowed) LIMIT 1) = 'array'
+              AND (SELECT count(*) = 2 AND min(type IN ('integer', 'real'))
+                     FROM json_each(NEW.allowed))) IS NOT 1
+    THEN RAISE(ABORT,
+      'flag: allowed is NULL or the JSON array [least, greatest]')
     WHEN NEW.kind IN ('switch', 'boolean', 'text') AND NEW.allowed IS NOT NULL
-    THEN RAISE(ABORT, 'flag: allowed is for numbers and enumerations')
+    THEN RAISE(ABORT,
+      'flag: allowed is for numbers and enumerations; leave it NULL')
     WHEN NEW.kind = 'switch'
          AND (NEW.default_value = '0' AND NEW.safe_value = '1') IS NOT 1
-    THEN RAISE(ABORT, 'flag: a switch has the default 0 and the safe value 1')
+    THEN RAISE(ABORT,
+      'flag: a switch has the default 0 and the safe value 1')
   END;
+  SELECT RAISE(ABORT, 'flag: the limits of a reset keep their definition')
+    FROM flag
+   WHERE name = NEW.name
+     AND name IN ('KILLSWITCH_APPROVER', 'KILLSWITCH_QUIET_MS')
+     AND (kind, default_value, safe_value, allowed) IS NOT
+         (NEW.kind, NEW.default_value, NEW.safe_value, NEW.allowed);
+  SELECT RAISE(ABORT,
+      'flag: safe values do not change while the kill switch is on')
+    FROM flag
+   WHERE name = NEW.name AND safe_value IS NOT NEW.safe_value
+     AND EXISTS (SELECT 1 FROM killswitch_on WHERE key = 'DISABLE_NEW');
   INSERT INTO flag_accepts
   VALUES (NEW.name, NEW.kind, NEW.allowed, NEW.default_value);
   INSERT INTO flag_accepts
@@ -239,9 +258,9 @@ END;
 
 CREATE TRIGGER IF NOT EXISTS flag_insert BEFORE INSERT ON flag
 BEGIN
-  SELECT RAISE(ABORT, 'flag: a switch stays a switch')
+  SELECT RAISE(ABORT, 'flag: a switch stays a switch, and others none')
     FROM flag
-   WHERE name = NEW.name AND (kind = 'switch') <> (NEW.kind = 'switch');
+   WHERE name = NEW.name AND (kind = 'switch') IS NOT (NEW.kind = 'switch');
   INSERT INTO flag_defines
   VALUES (NEW.name, NEW.kind, NEW.default_value, NEW.safe_value, NEW.allowed);
 END;
@@ -249,18 +268,26 @@ END;
 CREATE TRIGGER IF NOT EXISTS flag_update BEFORE UPDATE ON flag
 BEGIN
   SELECT RAISE(ABORT, 'flag: a name stays; define another flag')
-   WHERE NEW.name IS NOT OLD.name;
-  SELECT RAISE(ABORT, 'flag: a switch stays a switch')
+   WHERE NEW.name IS NOT OLD.name COLLATE BINARY;
+  SELECT RAISE(ABORT, 'flag: a switch stays a switch, and others none')
    WHERE (NEW.kind = 'switch') IS NOT (OLD.kind = 'switch');
   INSERT INTO flag_defines
   VALUES (NEW.name, NEW.kind, NEW.default_value, NEW.safe_value, NEW.allowed);
 END;
 
 CREATE TRIGGER IF NOT EXISTS flag_delete BEFORE DELETE ON flag
-WHEN OLD.kind IS 'switch'
-     OR EXISTS (SELECT 1 FROM settings WHERE key = OLD.name)
 BEGIN
-  SELECT RAISE(ABORT, 'flag: it is a switch, or there is a setting of that name; delete that first');
+  SELECT CASE
+    WHEN OLD.kind IS 'switch'
+         OR OLD.name IN ('KILLSWITCH_APPROVER', 'KILLSWITCH_QUIET_MS')
+    THEN RAISE(ABORT, 'flag: switches and the limits of a reset stay')
+    WHEN EXISTS (SELECT 1 FROM settings WHERE key = OLD.name)
+    THEN RAISE(ABORT,
+      'flag: there is a setting of that name; delete that first')
+    WHEN EXISTS (SELECT 1 FROM killswitch_on WHERE key = 'DISABLE_NEW')
+    THEN RAISE(ABORT,
+      'flag: safe values do not change while the kill switch is on')
+  END;
 END;
 
 
@@ -269,10 +296,12 @@ END;
 -- What a setting may become: the key is a flag's, the value one that it takes.
 CREATE TRIGGER IF NOT EXISTS settings_insert BEFORE INSERT ON settings
 BEGIN
-  SELECT json_extract('{}', 'settings: there is no flag '
-                            || substr(NEW.key, 1, 100)
-                            || '; define it with INSERT INTO flag')
-   WHERE NOT EXISTS (SELECT 1 FROM flag WHERE name = NEW.key);
+  SELECT 1
+    FROM json_each('{}', (SELECT 'settings: there is no flag '
+                                 || coalesce(substr(NEW.key, 1, 100), 'NULL')
+                                 || '; define it with INSERT INTO flag'
+                           WHERE NOT EXISTS (SELECT 1 FROM flag
+                                              WHERE name = NEW.key)));
   INSERT INTO flag_accepts
   SELECT name, kind, allowed, NEW.value FROM flag WHERE name = NEW.key;
 END;
@@ -280,7 +309,7 @@ END;
 CREATE TRIGGER IF NOT EXISTS settings_update BEFORE UPDATE ON settings
 BEGIN
   SELECT RAISE(ABORT, 'settings: a key stays; insert another')
-   WHERE NEW.key IS NOT OLD.key;
+   WHERE NEW.key IS NOT OLD.key COLLATE BINARY;
   INSERT INTO flag_accepts
   SELECT name, kind, allowed, NEW.value FROM flag WHERE name = NEW.key;
 END;
@@ -289,165 +318,193 @@ END;
 -- ---- the kill switch --------------------------------------------------------
 
 -- A switch is on unless it reads '0': a row that is missing, NULL or anything
--- else is on.  Turning it on is always allowed.  Turning it off is a reset; the
--- first time that a switch is set is none.
-CREATE VIEW IF NOT EXISTS killswitch_reset_asked AS
-SELECT '' AS key, '' AS updated_by, '' AS reason, '' AS approved_by WHERE 0;
-
-CREATE TRIGGER IF NOT EXISTS killswitch_reset_rule
-INSTEAD OF INSERT ON killswitch_reset_asked
-BEGIN
-  SELECT CASE
-    WHEN (trim(NEW.updated_by) <> '' AND trim(NEW.reason) <> '') IS NOT 1
-    THEN RAISE(ABORT, 'settings: a reset of the kill switch needs updated_by and reason')
-    WHEN (SELECT value FROM settings WHERE key = 'KILLSWITCH_APPROVER')
-         IS NOT '0'
-         AND (trim(NEW.approved_by) <> ''
-              AND lower(trim(NEW.approved_by)) <> lower(trim(NEW.updated_by)))
-             IS NOT 1
-    THEN RAISE(ABORT, 'settings: a reset of the kill switch needs approved_by, another than updated_by')
-    WHEN EXISTS
-         (SELECT 1
-            FROM monitor_result
-           WHERE failed
-             AND at > CAST(round(julianday('now') * 86400000.0) AS INTEGER)
-                      - 210866760000000
-                      - coalesce((SELECT CAST(value AS INTEGER)
-                                    FROM settings
-                                   WHERE key = 'KILLSWITCH_QUIET_MS'
-                                     AND value GLOB '[0-9]*'), 900000))
-    THEN RAISE(ABORT, 'settings: a health check failed within KILLSWITCH_QUIET_MS; reset the kill switch when it has been quiet')
-  END;
-END;
-
-CREATE TRIGGER IF NOT EXISTS settings_insert_reset BEFORE INSERT ON settings
-WHEN NEW.value IS '0'
-     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
-     AND (SELECT value FROM settings WHERE key = NEW.key) IS NOT '0'
-     AND EXISTS (SELECT 1 FROM control_event WHERE key = NEW.key)
-BEGIN
-  INSERT INTO killswitch_reset_asked
-  VALUES (NEW.key, NEW.updated_by, NEW.reason, NEW.approved_by);
-END;
-
-CREATE TRIGGER IF NOT EXISTS settings_update_reset BEFORE UPDATE ON settings
-WHEN NEW.value IS '0' AND OLD.value IS NOT '0'
-     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
-BEGIN
-  INSERT INTO killswitch_reset_asked
-  VALUES (NEW.key, NEW.updated_by, NEW.reason, NEW.approved_by);
-END;
-
--- An approval is for one reset, and given with it: not kept while it is on.
-CREATE TRIGGER IF NOT EXISTS settings_insert_approval AFTER INSERT ON settings
-WHEN NEW.value IS NOT '0' AND NEW.approved_by IS NOT NULL
-     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
-BEGIN
-  UPDATE settings SET approved_by = NULL WHERE key = NEW.key;
-END;
-
-CREATE TRIGGER IF NOT EXISTS settings_update_approval AFTER UPDATE ON settings
-WHEN NEW.value IS NOT '0' AND NEW.approved_by IS NOT NULL
-     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
-BEGIN
-  UPDATE settings SET approved_by = NULL WHERE key = NEW.key;
-END;
-
--- The limits of a reset do not change while a switch is on.
+-- else is on.  Turning it on is always allowed.
 CREATE VIEW IF NOT EXISTS killswitch_on AS
 SELECT f.name AS key
   FROM flag AS f
   LEFT JOIN settings AS s ON s.key = f.name
  WHERE f.kind = 'switch' AND s.value IS NOT '0';
 
+-- What a reset is held to: is an approver needed, and has it been quiet?  A
+-- release whose grace period was over by then had no check that counts.
+CREATE VIEW IF NOT EXISTS killswitch_limit AS
+SELECT approver,
+       NOT EXISTS (SELECT 1
+                     FROM monitor_result
+                    WHERE started_at + grace_ms > since
+                      AND at > since AND failed) AS quiet
+  FROM (SELECT (SELECT value FROM settings WHERE key = 'KILLSWITCH_APPROVER')
+               IS NOT '0' AS approver,
+               CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+               - 210866760000000
+               - coalesce((SELECT CAST(value AS INTEGER)
+                             FROM settings
+                            WHERE key = 'KILLSWITCH_QUIET_MS' AND value <> ''
+                              AND value NOT GLOB '*[^0-9]*'), 900000) AS since);
+
+-- Turning it off is a reset, by whatever statement; the first time that a
+-- switch is set is none.  The rule is written out in both triggers: what a
+-- trigger passes on to another, a trigger in TEMP could swallow.
+CREATE TRIGGER IF NOT EXISTS settings_insert_reset BEFORE INSERT ON settings
+WHEN NEW.value IS '0'
+     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
+     AND (SELECT value FROM settings WHERE key = NEW.key) IS NOT '0'
+     AND EXISTS (SELECT 1 FROM control_event WHERE key = NEW.key)
+BEGIN
+  SELECT CASE
+    WHEN (trim(NEW.updated_by, char(32, 9, 10, 11, 12, 13)) <> ''
+          AND trim(NEW.reason, char(32, 9, 10, 11, 12, 13)) <> '') IS NOT 1
+    THEN RAISE(ABORT,
+      'settings: a reset of a kill switch needs updated_by and reason')
+    WHEN approver
+         AND (trim(NEW.approved_by, char(32, 9, 10, 11, 12, 13)) <> ''
+              AND lower(trim(NEW.approved_by, char(32, 9, 10, 11, 12, 13)))
+                  <> lower(trim(NEW.updated_by,
+                                char(32, 9, 10, 11, 12, 13)))) IS NOT 1
+    THEN RAISE(ABORT,
+      'settings: a reset needs approved_by, somebody else than updated_by')
+    WHEN NOT quiet
+    THEN RAISE(ABORT,
+      'settings: a check failed within KILLSWITCH_QUIET_MS; reset later')
+  END
+    FROM killswitch_limit;
+END;
+
+CREATE TRIGGER IF NOT EXISTS settings_update_reset BEFORE UPDATE ON settings
+WHEN NEW.value IS '0' AND OLD.value IS NOT '0'
+     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
+BEGIN
+  SELECT CASE
+    WHEN (trim(NEW.updated_by, char(32, 9, 10, 11, 12, 13)) <> ''
+          AND trim(NEW.reason, char(32, 9, 10, 11, 12, 13)) <> '') IS NOT 1
+    THEN RAISE(ABORT,
+      'settings: a reset of a kill switch needs updated_by and reason')
+    WHEN approver
+         AND (trim(NEW.approved_by, char(32, 9, 10, 11, 12, 13)) <> ''
+              AND lower(trim(NEW.approved_by, char(32, 9, 10, 11, 12, 13)))
+                  <> lower(trim(NEW.updated_by,
+                                char(32, 9, 10, 11, 12, 13)))) IS NOT 1
+    THEN RAISE(ABORT,
+      'settings: a reset needs approved_by, somebody else than updated_by')
+    WHEN NOT quiet
+    THEN RAISE(ABORT,
+      'settings: a check failed within KILLSWITCH_QUIET_MS; reset later')
+  END
+    FROM killswitch_limit;
+END;
+
+-- The limits of a reset do not change while a switch is on.
 CREATE TRIGGER IF NOT EXISTS settings_insert_limit BEFORE INSERT ON settings
 WHEN NEW.key IN ('KILLSWITCH_APPROVER', 'KILLSWITCH_QUIET_MS')
      AND EXISTS (SELECT 1 FROM killswitch_on)
 BEGIN
-  SELECT RAISE(ABORT, 'settings: the limits of a reset do not change while a kill switch is on');
+  SELECT RAISE(ABORT,
+      'settings: the limits of a reset stay while a kill switch is on');
 END;
 
 CREATE TRIGGER IF NOT EXISTS settings_update_limit BEFORE UPDATE ON settings
 WHEN NEW.key IN ('KILLSWITCH_APPROVER', 'KILLSWITCH_QUIET_MS')
      AND EXISTS (SELECT 1 FROM killswitch_on)
 BEGIN
-  SELECT RAISE(ABORT, 'settings: the limits of a reset do not change while a kill switch is on');
+  SELECT RAISE(ABORT,
+      'settings: the limits of a reset stay while a kill switch is on');
 END;
 
 CREATE TRIGGER IF NOT EXISTS settings_delete_limit BEFORE DELETE ON settings
 WHEN OLD.key IN ('KILLSWITCH_APPROVER', 'KILLSWITCH_QUIET_MS')
      AND EXISTS (SELECT 1 FROM killswitch_on)
 BEGIN
-  SELECT RAISE(ABORT, 'settings: the limits of a reset do not change while a kill switch is on');
+  SELECT RAISE(ABORT,
+      'settings: the limits of a reset stay while a kill switch is on');
 END;
 
 
 -- ---- the history ------------------------------------------------------------
 
--- OR REPLACE does not say what it replaced: the old value is that of the last
--- event.  Time does not go back.
-CREATE VIEW IF NOT EXISTS control_changed AS
-SELECT '' AS key, '' AS value, '' AS actor, '' AS reason, '' AS approver
- WHERE 0;
+-- The event that a change of a setting makes now.  OR REPLACE does not say what
+-- it replaced: the old value is that of the last event.  Time does not go back.
+CREATE VIEW IF NOT EXISTS control_next AS
+SELECT f.name AS key,
+       max(CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+           - 210866760000000,
+           coalesce((SELECT at FROM control_event
+                      ORDER BY seq DESC LIMIT 1), 0)) AS at,
+       (SELECT new_value FROM control_event
+         WHERE key = f.name ORDER BY seq DESC LIMIT 1) AS old_value,
+       s.value AS new_value,
+       s.updated_by AS actor,
+       iif(s.key IS NULL, 'deleted', s.reason) AS reason,
+       s.approved_by AS approver
+  FROM flag AS f
+  LEFT JOIN settings AS s ON s.key = f.name;
 
-CREATE TRIGGER IF NOT EXISTS control_changed_insert
-INSTEAD OF INSERT ON control_changed
+-- While a switch is on, its row names nobody; the history does.  So who resets
+-- it says who, why and who approved in that statement: nothing is left there.
+CREATE TRIGGER IF NOT EXISTS settings_inserted AFTER INSERT ON settings
 BEGIN
-  INSERT INTO control_event(at, key, old_value, new_value, actor, reason,
+  INSERT INTO control_event(key, at, old_value, new_value, actor, reason,
                             approver)
-  SELECT max(CAST(round(julianday('now') * 86400000.0) AS INTEGER)
-             - 210866760000000,
-             coalesce((SELECT at FROM control_event
-                        ORDER BY seq DESC LIMIT 1), 0)),
-         NEW.key,
-         (SELECT new_value FROM control_event
-           WHERE key = NEW.key ORDER BY seq DESC LIMIT 1),
-         NEW.value, NEW.actor, NEW.reason, NEW.approver;
+  SELECT * FROM control_next WHERE key = NEW.key;
+  UPDATE settings
+     SET updated_by = NULL, reason = NULL, approved_by = NULL
+   WHERE key = NEW.key AND key IN (SELECT key FROM killswitch_on);
 END;
 
-CREATE TRIGGER IF NOT EXISTS settings_insert_event AFTER INSERT ON settings
-BEGIN
-  INSERT INTO control_changed
-  VALUES (NEW.key, NEW.value, NEW.updated_by, NEW.reason, NEW.approved_by);
-END;
-
-CREATE TRIGGER IF NOT EXISTS settings_update_event
-AFTER UPDATE OF value ON settings
-BEGIN
-  INSERT INTO control_changed
-  VALUES (NEW.key, NEW.value, NEW.updated_by, NEW.reason, NEW.approved_by);
-END;
-
-CREATE TRIGGER IF NOT EXISTS settings_delete_event AFTER DELETE ON settings
-BEGIN
-  INSERT INTO control_changed VALUES (OLD.key, NULL, NULL, 'deleted', NULL);
-END;
-
--- Who changes a value changes its time.
-CREATE TRIGGER IF NOT EXISTS settings_update_time
-AFTER UPDATE OF value ON settings
-WHEN NEW.updated_at IS OLD.updated_at
+-- An UPDATE that changes a value, and not who, why, who approved or when, is
+-- nobody's: it must not be taken for a deed of whoever changed it before.
+CREATE TRIGGER IF NOT EXISTS settings_updated
+AFTER UPDATE OF value, updated_by, reason, approved_by ON settings
+WHEN NEW.value IS NOT OLD.value
+     OR ((NEW.updated_by, NEW.reason, NEW.approved_by) IS NOT
+         (OLD.updated_by, OLD.reason, OLD.approved_by)
+         AND coalesce(NEW.updated_by, NEW.reason, NEW.approved_by) IS NOT NULL)
 BEGIN
   UPDATE settings
+     SET updated_by = NULL, reason = NULL, approved_by = NULL
+   WHERE key = NEW.key
+     AND (NEW.updated_at, NEW.updated_by, NEW.reason, NEW.approved_by) IS
+         (OLD.updated_at, OLD.updated_by, OLD.reason, OLD.approved_by);
+  INSERT INTO control_event(key, at, old_value, new_value, actor, reason,
+                            approver)
+  SELECT * FROM control_next WHERE key = NEW.key;
+  UPDATE settings
      SET updated_at = (SELECT at FROM control_event ORDER BY seq DESC LIMIT 1)
-   WHERE key = NEW.key;
+   WHERE key = NEW.key AND NEW.updated_at IS OLD.updated_at;
+  UPDATE settings
+     SET updated_by = NULL, reason = NULL, approved_by = NULL
+   WHERE key = NEW.key AND key IN (SELECT key FROM killswitch_on);
 END;
 
--- It only grows, by what is true: the next number, the value that is set now.
+CREATE TRIGGER IF NOT EXISTS settings_deleted AFTER DELETE ON settings
+BEGIN
+  INSERT INTO control_event(key, at, old_value, new_value, actor, reason,
+                            approver)
+  SELECT * FROM control_next WHERE key = OLD.key;
+END;
+
+-- It only grows, by what is true now, and by the next number.
 CREATE TRIGGER IF NOT EXISTS control_event_insert BEFORE INSERT ON control_event
 WHEN EXISTS (SELECT 1 FROM control_event WHERE seq = NEW.seq)
-     OR NEW.new_value IS NOT (SELECT value FROM settings WHERE key = NEW.key)
-     OR NEW.at < (SELECT at FROM control_event ORDER BY seq DESC LIMIT 1)
+     OR NOT EXISTS
+        (SELECT 1
+           FROM control_next
+          WHERE key = NEW.key
+            AND (at, old_value, new_value, actor, reason, approver) IS
+                (NEW.at, NEW.old_value, NEW.new_value, NEW.actor, NEW.reason,
+                 NEW.approver))
 BEGIN
-  SELECT RAISE(ABORT, 'control_event is append-only; it is written by changes of settings');
+  SELECT RAISE(ABORT,
+      'control_event is append-only, and written by changes of settings');
 END;
 
-CREATE TRIGGER IF NOT EXISTS control_event_inserted AFTER INSERT ON control_event
+CREATE TRIGGER IF NOT EXISTS control_event_inserted
+AFTER INSERT ON control_event
 WHEN NEW.seq IS NOT 1 + coalesce((SELECT seq FROM control_event
                                    WHERE seq < NEW.seq
                                    ORDER BY seq DESC LIMIT 1), 0)
 BEGIN
-  SELECT RAISE(ABORT, 'control_event is append-only; it is written by changes of settings');
+  SELECT RAISE(ABORT,
+      'control_event is append-only, and written by changes of settings');
 END;
 
 CREATE TRIGGER IF NOT EXISTS control_event_update BEFORE UPDATE ON control_event
@@ -463,25 +520,32 @@ END;
 
 -- ---- reading ----------------------------------------------------------------
 
--- What holds now.  While the kill switch is on, every flag shows its safe value;
--- what is stored stays as it is.
+-- What holds now.  While the kill switch is on, every flag shows its safe
+-- value, but for the limits of a reset, which are what they are; what is stored
+-- stays.
 CREATE VIEW IF NOT EXISTS flag_value AS
-SELECT f.name,
-       CASE
-         WHEN f.kind = 'switch' THEN iif(s.value IS '0', '0', '1')
-         WHEN k.value IS NOT '0' THEN f.safe_value
-         ELSE coalesce(s.value, f.default_value)
+SELECT name,
+       CASE how
+         WHEN 'safe'   THEN safe_value
+         WHEN 'stored' THEN stored
+         ELSE               default_value
        END AS value,
-       s.value AS stored,
-       CASE
-         WHEN f.kind = 'switch' THEN iif(s.value IS '0', 'stored', 'safe')
-         WHEN k.value IS NOT '0' THEN 'safe'
-         WHEN s.value IS NULL THEN 'default'
-         ELSE 'stored'
-       END AS source
-  FROM flag AS f
-  LEFT JOIN settings AS s ON s.key = f.name
-  LEFT JOIN settings AS k ON k.key = 'DISABLE_NEW';
+       stored,
+       how AS source
+  FROM (SELECT f.name, f.safe_value, f.default_value, s.value AS stored,
+               CASE
+                 WHEN f.kind = 'switch'
+                 THEN iif(s.value IS '0', 'stored', 'safe')
+                 WHEN k.value IS NOT '0'
+                      AND f.name NOT IN ('KILLSWITCH_APPROVER',
+                                         'KILLSWITCH_QUIET_MS')
+                 THEN 'safe'
+                 WHEN s.value IS NULL THEN 'default'
+                 ELSE 'stored'
+               END AS how
+          FROM flag AS f
+          LEFT JOIN settings AS s ON s.key = f.name
+          LEFT JOIN settings AS k ON k.key = 'DISABLE_NEW');
 
 
 -- ---- the health monitor -----------------------------------------------------
@@ -490,17 +554,26 @@ CREATE TRIGGER IF NOT EXISTS monitor_profile_delete
 BEFORE DELETE ON monitor_profile
 WHEN EXISTS (SELECT 1 FROM monitor WHERE profile = OLD.name)
 BEGIN
-  SELECT RAISE(ABORT, 'monitor_profile: a release was judged by it');
+  SELECT RAISE(ABORT, 'monitor_profile: a release was judged by it; it stays');
 END;
 
 -- A release is judged by the thresholds that it was started with.
 CREATE TRIGGER IF NOT EXISTS monitor_profile_update
 BEFORE UPDATE ON monitor_profile
-WHEN NEW.name IS NOT OLD.name
-     OR EXISTS (SELECT 1 FROM monitor WHERE profile = OLD.name
-                                        AND ended_at IS NULL)
 BEGIN
-  SELECT RAISE(ABORT, 'monitor_profile: a release is being judged by it; make another profile');
+  SELECT RAISE(ABORT, 'monitor_profile: a name stays; make another profile')
+   WHERE NEW.name IS NOT OLD.name;
+  UPDATE monitor
+     SET ended_at = started_at + OLD.grace_ms,
+         ended_why = 'its grace period is over'
+   WHERE profile = OLD.name AND ended_at IS NULL
+     AND started_at + OLD.grace_ms
+         <= CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+            - 210866760000000;
+  SELECT RAISE(ABORT,
+      'monitor_profile: a release is being judged by it; make another')
+   WHERE EXISTS (SELECT 1 FROM monitor
+                  WHERE profile = OLD.name AND ended_at IS NULL);
 END;
 
 CREATE TRIGGER IF NOT EXISTS monitor_profile_insert
@@ -510,20 +583,40 @@ BEGIN
   SELECT RAISE(ABORT, 'monitor_profile: there is one of that name; UPDATE it');
 END;
 
+-- Who comes next closes what is over.
 CREATE TRIGGER IF NOT EXISTS monitor_insert BEFORE INSERT ON monitor
 BEGIN
-  SELECT json_extract('{}', 'monitor: there is no profile '
-                            || substr(NEW.profile, 1, 100) || '; there are '
-                            || coalesce((SELECT group_concat(name, ', ')
-                                           FROM monitor_profile), 'none'))
-   WHERE NOT EXISTS (SELECT 1 FROM monitor_profile WHERE name = NEW.profile);
-  SELECT RAISE(ABORT, 'monitor: the release needs a name')
-   WHERE (trim(NEW.release) <> '') IS NOT 1;
-  SELECT RAISE(ABORT, 'monitor: this release is or was monitored; a promotion needs a name of its own')
-    FROM monitor
-   WHERE release = NEW.release;
-  SELECT RAISE(ABORT, 'monitor: it has not ended yet')
-   WHERE NEW.ended_at IS NOT NULL OR NEW.ended_why IS NOT NULL;
+  SELECT 1
+    FROM json_each('{}',
+      (SELECT 'monitor: there is no profile '
+              || coalesce(substr(NEW.profile, 1, 100), 'NULL')
+              || '; there are '
+              || coalesce((SELECT group_concat(name, ', ')
+                             FROM monitor_profile), 'none')
+        WHERE NOT EXISTS (SELECT 1 FROM monitor_profile
+                           WHERE name = NEW.profile)));
+  SELECT CASE
+    WHEN (trim(NEW.release) <> '') IS NOT 1
+    THEN RAISE(ABORT, 'monitor: the release needs a name')
+    WHEN EXISTS (SELECT 1 FROM monitor WHERE release = NEW.release)
+    THEN RAISE(ABORT,
+      'monitor: this release is or was monitored; give it another name')
+    WHEN NEW.ended_at IS NOT NULL OR NEW.ended_why IS NOT NULL
+    THEN RAISE(ABORT, 'monitor: it has not ended; leave ended_at NULL')
+    WHEN (NEW.started_at
+          <= CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+             - 210866760000000 + 60000) IS NOT 1
+    THEN RAISE(ABORT, 'monitor: started_at lies in the future; leave it out')
+  END;
+  UPDATE monitor
+     SET ended_at = started_at + (SELECT grace_ms FROM monitor_profile
+                                   WHERE name = profile),
+         ended_why = 'its grace period is over'
+   WHERE ended_at IS NULL
+     AND started_at + (SELECT grace_ms FROM monitor_profile
+                        WHERE name = profile)
+         <= CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+            - 210866760000000;
 END;
 
 -- It ends once.
@@ -538,50 +631,64 @@ END;
 
 CREATE TRIGGER IF NOT EXISTS monitor_delete BEFORE DELETE ON monitor
 BEGIN
-  SELECT RAISE(ABORT, 'monitor: what was watched stays on record; end it with ended_at and ended_why');
+  SELECT RAISE(ABORT,
+      'monitor: it stays on record; UPDATE ended_at and ended_why to end it');
 END;
 
+-- The clock's own time is always taken, even if it has been set back.
 CREATE TRIGGER IF NOT EXISTS monitor_check_insert BEFORE INSERT ON monitor_check
 BEGIN
-  SELECT json_extract('{}', 'monitor_check: release '
-                            || coalesce(substr(NEW.release, 1, 100), 'NULL')
-                            || ' is not monitored; SELECT monitor_start(...)')
-   WHERE NOT EXISTS (SELECT 1 FROM monitor WHERE release = NEW.release);
-  SELECT json_extract('{}', 'monitor_check: the monitor of '
-                            || substr(NEW.release, 1, 100) || ' has ended: '
-                            || coalesce(ended_why, 'its grace period is over'))
-    FROM monitor AS m
-    JOIN monitor_profile AS p ON p.name = m.profile
-   WHERE release = NEW.release
-     AND (ended_at IS NOT NULL OR NEW.at >= started_at + grace_ms);
+  SELECT 1
+    FROM json_each('{}',
+      (SELECT 'monitor_check: release '
+              || coalesce(substr(NEW.release, 1, 100), 'NULL')
+              || ' is not monitored; INSERT INTO monitor first'
+        WHERE NOT EXISTS (SELECT 1 FROM monitor
+                           WHERE release = NEW.release)));
+  SELECT 1
+    FROM json_each('{}',
+      (SELECT 'monitor_check: the monitor of ' || substr(NEW.release, 1, 100)
+              || ' has ended: '
+              || coalesce(ended_why, 'its grace period is over')
+         FROM monitor AS m
+         JOIN monitor_profile AS p ON p.name = m.profile
+        WHERE release = NEW.release
+          AND (ended_at IS NOT NULL
+               OR (NEW.at < started_at + grace_ms) IS 0)));
   SELECT CASE
-    WHEN (NEW.ok IS NULL OR NEW.ok IN (0, 1)) IS NOT 1
+    WHEN NEW.ok NOT IN (0, 1)
     THEN RAISE(ABORT, 'monitor_check: ok is 1, 0 or NULL')
-    WHEN (NEW.error_rate IS NULL
-          OR (typeof(NEW.error_rate) IN ('integer', 'real')
-              AND NEW.error_rate BETWEEN 0 AND 1)) IS NOT 1
-    THEN RAISE(ABORT, 'monitor_check: error_rate is a number from 0 to 1, or NULL when it is not known')
-    WHEN (NEW.memory_mb IS NULL
-          OR (typeof(NEW.memory_mb) IN ('integer', 'real')
-              AND NEW.memory_mb >= 0)) IS NOT 1
-    THEN RAISE(ABORT, 'monitor_check: memory_mb is a number of 0 or more, or NULL')
-    WHEN NEW.at < (SELECT started_at FROM monitor WHERE release = NEW.release)
-         OR NEW.at < (SELECT at FROM monitor_check
-                       WHERE release = NEW.release ORDER BY id DESC LIMIT 1)
-    THEN RAISE(ABORT, 'monitor_check: at is earlier than the check before, or the start')
-    WHEN NEW.at > CAST(round(julianday('now') * 86400000.0) AS INTEGER)
-                  - 210866760000000 + 60000
+    WHEN NEW.error_rate NOT BETWEEN 0 AND 1
+    THEN RAISE(ABORT,
+      'monitor_check: error_rate is from 0 to 1, or NULL when unknown')
+    WHEN NEW.memory_mb NOT BETWEEN 0 AND 1e15
+    THEN RAISE(ABORT,
+      'monitor_check: memory_mb is 0 or more, or NULL when unknown')
+    WHEN NEW.at IS NULL
+    THEN RAISE(ABORT, 'monitor_check: at is NULL; leave it out for now')
+    WHEN NEW.at > now + 60000
     THEN RAISE(ABORT, 'monitor_check: at lies in the future')
+    WHEN NEW.at <> now
+         AND (NEW.at < (SELECT started_at FROM monitor
+                         WHERE release = NEW.release)
+              OR NEW.at < (SELECT at FROM monitor_check
+                            WHERE release = NEW.release
+                            ORDER BY id DESC LIMIT 1))
+    THEN RAISE(ABORT,
+      'monitor_check: at is before the start, or the check before')
     WHEN EXISTS (SELECT 1 FROM monitor_check WHERE id = NEW.id)
-    THEN RAISE(ABORT, 'monitor_check is append-only')
-  END;
+    THEN RAISE(ABORT, 'monitor_check is append-only; leave id out')
+  END
+    FROM (SELECT CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+                 - 210866760000000 AS now);
 END;
 
-CREATE TRIGGER IF NOT EXISTS monitor_check_inserted AFTER INSERT ON monitor_check
+CREATE TRIGGER IF NOT EXISTS monitor_check_inserted
+AFTER INSERT ON monitor_check
 WHEN NEW.id IS NOT 1 + coalesce((SELECT id FROM monitor_check WHERE id < NEW.id
                                   ORDER BY id DESC LIMIT 1), 0)
 BEGIN
-  SELECT RAISE(ABORT, 'monitor_check is append-only; leave id to SQLite');
+  SELECT RAISE(ABORT, 'monitor_check is append-only; leave id out');
 END;
 
 CREATE TRIGGER IF NOT EXISTS monitor_check_update BEFORE UPDATE ON monitor_check
@@ -596,61 +703,74 @@ END;
 
 
 -- The verdict on a release by its last checks; the first rule that matches.
--- A mean is rounded, so that a constant rate is not above itself.
+-- A mean is rounded, so that a constant rate is not above itself; a rate that
+-- is not known does not lower it.  runs: F for a failure, '.' for none, in
+-- order.  The window is found by walking back along the index, so that what
+-- older checks there are costs nothing.
 CREATE VIEW IF NOT EXISTS monitor_verdict AS
 SELECT id, release, at, acts, previous,
        CASE
          WHEN checks < 2                                      THEN 'healthy'
-         WHEN mean > error_rate AND failed >= 3               THEN 'rollback'
+         WHEN mean > error_limit AND failed >= 3              THEN 'rollback'
          WHEN checks = window AND above = checks              THEN 'rollback'
-         WHEN checks >= failures AND failed_last = failures   THEN 'escalate'
+         WHEN failed_last >= failures                         THEN 'escalate'
          WHEN failed > 0 OR mean > degrade_rate               THEN 'degrade'
          ELSE                                                      'healthy'
        END AS decision,
        CASE
          WHEN checks < 2
          THEN 'too few checks for a decision'
-         WHEN mean > error_rate AND failed >= 3
+         WHEN mean > error_limit AND failed >= 3
          THEN printf('high error rate (%.1f%%) with %d failures',
                      100 * mean, failed)
          WHEN checks = window AND above = checks
          THEN printf('error rate above %.1f%% in each of %d checks',
-                     100 * error_rate, checks)
-         WHEN checks >= failures AND failed_last = failures
-         THEN printf('%d consecutive failures', failures)
+                     100 * error_limit, checks)
+         WHEN failed_last >= failures
+         THEN printf('%d consecutive failures', failed_last)
          WHEN failed > 0 OR mean > degrade_rate
          THEN printf('%d failures, error rate %.1f%%', failed,
                      100 * coalesce(mean, 0))
          ELSE 'all checks pass'
        END AS reason,
-       json_object('mean_error_rate', mean, 'failed', failed, 'pattern',
-         CASE WHEN failed_3 = 3 THEN 'consecutive_failures'
-              WHEN failed_2 = 2 THEN 'recent_failures'
-              WHEN failed > 0   THEN 'intermittent_failures'
-              ELSE 'healthy' END,
-         'threshold', json_object('error_rate', error_rate, 'degrade_rate',
-                                  degrade_rate, 'failures', failures, 'window',
-                                  window, 'memory_mb', memory_mb),
-         'checks', json(list)) AS evidence
-  FROM (SELECT m.release, m.previous, p.*,
-               count(*) AS checks,
-               max(r.id) AS id,
-               max(r.at) AS at,
-               round(avg(r.error_rate), 9) AS mean,
-               sum(r.failed) AS failed,
-               sum(r.above) AS above,
-               sum(r.failed AND r.back <= p.failures) AS failed_last,
-               sum(r.failed AND r.back <= 2) AS failed_2,
-               sum(r.failed AND r.back <= 3) AS failed_3,
-               json_group_array(json_object('id', r.id, 'at', r.at, 'ok', r.ok,
-                 'error_rate', r.error_rate, 'memory_mb', r.memory_mb)) AS list
-          FROM monitor AS m
-          JOIN monitor_profile AS p ON p.name = m.profile
-          JOIN (SELECT *, row_number() OVER (PARTITION BY release
-                                             ORDER BY id DESC) AS back
-                  FROM monitor_result) AS r
-            ON r.release = m.release AND r.back <= p.window
-         GROUP BY m.release);
+       '{"mean_error_rate":' || coalesce(mean, 'null')
+       || ',"failed":' || failed || ',"pattern":"'
+       || CASE WHEN instr(runs, 'FFF') THEN 'consecutive_failures'
+               WHEN failed_last >= 2   THEN 'recent_failures'
+               WHEN failed > 0         THEN 'intermittent_failures'
+               ELSE                         'healthy' END
+       || '","threshold":{"error_rate":' || error_limit
+       || ',"degrade_rate":' || degrade_rate || ',"failures":' || failures
+       || ',"window":' || window || ',"memory_mb":' || memory_limit
+       || '},"checks":[' || list || ']}' AS evidence
+  FROM (SELECT *, length(runs) - length(rtrim(runs, 'F')) AS failed_last
+          FROM (SELECT release, previous, error_limit, degrade_rate, failures,
+                       window, memory_limit, acts,
+                       count(*) AS checks,
+                       max(id) AS id,
+                       max(at) AS at,
+                       round(avg(error_rate), 9) AS mean,
+                       sum(failed) AS failed,
+                       sum(above) AS above,
+                       group_concat(iif(failed, 'F', '.'), '') AS runs,
+                       group_concat('{"id":' || id || ',"at":' || at
+                         || ',"ok":' || coalesce(ok, 'null')
+                         || ',"error_rate":' || coalesce(error_rate, 'null')
+                         || ',"memory_mb":' || coalesce(memory_mb, 'null')
+                         || '}') AS list
+                  FROM monitor_result AS r
+                 WHERE id >=
+                       (WITH RECURSIVE back(id, n) AS (
+                          SELECT (SELECT max(id) FROM monitor_check
+                                   WHERE release = r.release), 1
+                           UNION ALL
+                          SELECT (SELECT max(c.id) FROM monitor_check AS c
+                                   WHERE c.release = r.release
+                                     AND c.id < back.id), n + 1
+                            FROM back
+                           WHERE n < r.window AND back.id IS NOT NULL)
+                        SELECT min(id) FROM back)
+                 GROUP BY release));
 
 -- Each check is judged in its own transaction.
 CREATE TRIGGER IF NOT EXISTS monitor_check_decide AFTER INSERT ON monitor_check
@@ -668,7 +788,7 @@ WHEN NOT EXISTS (SELECT 1 FROM monitor_check
                   WHERE id = NEW.id AND release = NEW.release)
      OR EXISTS (SELECT 1 FROM monitor_decision WHERE id >= NEW.id)
 BEGIN
-  SELECT RAISE(ABORT, 'monitor_decision is append-only; it is written by checks');
+  SELECT RAISE(ABORT, 'monitor_decision is append-only, written by checks');
 END;
 
 CREATE TRIGGER IF NOT EXISTS monitor_decision_update
@@ -687,7 +807,8 @@ END;
 CREATE TRIGGER IF NOT EXISTS monitor_decision_escalate
 AFTER INSERT ON monitor_decision
 WHEN NEW.decision = 'escalate'
-     AND (SELECT acts FROM monitor_verdict WHERE release = NEW.release)
+     AND (SELECT acts FROM monitor_result
+           WHERE release = NEW.release AND id = NEW.id)
      AND NOT EXISTS (SELECT 1 FROM killswitch_on WHERE key = 'DISABLE_NEW')
 BEGIN
   INSERT INTO settings(key, value, updated_by, reason)
@@ -701,7 +822,8 @@ END;
 CREATE TRIGGER IF NOT EXISTS monitor_decision_rollback
 AFTER INSERT ON monitor_decision
 WHEN NEW.decision = 'rollback'
-     AND (SELECT acts FROM monitor_verdict WHERE release = NEW.release)
+     AND (SELECT acts FROM monitor_result
+           WHERE release = NEW.release AND id = NEW.id)
 BEGIN
   INSERT INTO control_outbox(release, action, target, evidence, created_at)
   SELECT release, 'rollback', previous, NEW.evidence, NEW.at
@@ -715,22 +837,29 @@ END;
 
 -- ---- the outbox -------------------------------------------------------------
 
+-- It holds what the monitor decided, word for word and once.
 CREATE TRIGGER IF NOT EXISTS control_outbox_insert
 BEFORE INSERT ON control_outbox
 WHEN (NEW.state = 'open' AND NEW.token IS NULL AND NEW.result IS NULL
+      AND NEW.action = 'rollback'
       AND NOT EXISTS (SELECT 1 FROM control_outbox
                        WHERE (release = NEW.release AND action = NEW.action)
                           OR id = NEW.id)
-      AND EXISTS (SELECT 1 FROM monitor_decision
-                   WHERE release = NEW.release AND decision = NEW.action))
+      AND EXISTS (SELECT 1
+                    FROM monitor_decision AS d
+                    JOIN monitor AS m ON m.release = d.release
+                    JOIN monitor_profile AS p ON p.name = m.profile
+                   WHERE d.release = NEW.release AND d.decision = NEW.action
+                     AND d.evidence = NEW.evidence AND d.at = NEW.created_at
+                     AND m.previous IS NEW.target AND p.acts))
      IS NOT 1
 BEGIN
-  SELECT RAISE(ABORT, 'control_outbox: actions are asked for by decisions of the monitor');
+  SELECT RAISE(ABORT, 'control_outbox is written by the health monitor');
 END;
 
 -- open or failed -> claimed -> done or failed, each step with a token that
 -- holds 'outbox/<id>' now.  A claim whose lease was lost is taken over by a
--- greater token.
+-- greater token.  Asking for the lease needs the extension, as having one does.
 CREATE TRIGGER IF NOT EXISTS control_outbox_update
 BEFORE UPDATE ON control_outbox
 BEGIN
@@ -739,23 +868,17 @@ BEGIN
           AND NEW.action = OLD.action AND NEW.target IS OLD.target
           AND NEW.evidence = OLD.evidence
           AND NEW.created_at = OLD.created_at) IS NOT 1
-    THEN RAISE(ABORT, 'control_outbox: an UPDATE sets state, token and result')
+    THEN RAISE(ABORT, 'control_outbox: UPDATE sets state, token and result')
     WHEN OLD.state = 'done'
     THEN RAISE(ABORT, 'control_outbox: the action is done')
     WHEN ((NEW.state = 'claimed' AND NEW.token > coalesce(OLD.token, 0))
           OR (NEW.state IN ('done', 'failed') AND OLD.state = 'claimed'
               AND NEW.token = OLD.token)) IS NOT 1
-    THEN RAISE(ABORT, 'control_outbox: an action is claimed with a new token, and then done or failed with the same')
-    WHEN NOT EXISTS
-         (SELECT 1
-            FROM control_lease_held AS held, lease_high_water AS high
-           WHERE held.token = NEW.token
-             AND held.resource = 'outbox/' || NEW.id
-             AND held.expires_at >
-                 max(high.now,
-                     CAST(round(julianday('now') * 86400000.0) AS INTEGER)
-                     - 210866760000000))
-    THEN RAISE(ABORT, 'control_outbox: the token does not hold outbox/<id> in control_lease now')
+    THEN RAISE(ABORT,
+      'control_outbox: claim with a greater token, end with the same')
+    WHEN lease_holds('control_lease', 'outbox/' || NEW.id, NEW.token) IS NOT 1
+    THEN RAISE(ABORT,
+      'control_outbox: the token does not hold outbox/<id> in control_lease')
   END;
 END;
 
