@@ -168,6 +168,8 @@ WHEN (CASE NEW.kind
                                 CAST(CAST(NEW.value AS INTEGER) AS TEXT)
         WHEN 'real'        THEN NEW.value NOT GLOB '*[^-+.0-9Ee]*'
                                 AND NEW.value = CAST(NEW.value AS REAL)
+                                AND length(NEW.value) =
+                                    length(CAST(NEW.value AS BLOB))
       END
       AND (NEW.kind NOT IN ('integer', 'real')
            OR CAST(NEW.value AS REAL)
