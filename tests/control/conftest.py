@@ -1,5 +1,5 @@
-"""What the tests of the area `control` share: a database in which sql/control.sql
-was run, in several settings, and connections that never load the extension."""
+"""What the tests of the area `control` share: a database in which
+sql/control.sql was run, in several settings, and connections that never load the extension."""
 import importlib.util
 import pathlib
 

@@ -69,7 +69,7 @@ def test_by_hand_and_by_function_are_one(db, tmp_path):
                    text=True, check=True, env=env)
     run(db, "SELECT holdfast_install()")
     by_hand = connect(other)
-    assert schema(by_hand) == schema(db)
+    assert sorted(schema(by_hand)) == sorted(schema(db))
     assert run(by_hand, "SELECT holdfast_install()") == [(AREAS,)]
     assert run(by_hand, "SELECT area, sha256 FROM holdfast_area") \
         == run(db, "SELECT area, sha256 FROM holdfast_area")
@@ -113,7 +113,7 @@ def test_an_area_of_another_version(db):
     fails(db, "SELECT holdfast_install()",
           "area holdfast was installed by another version of Holdfast")
     assert run(db, "SELECT finding, object FROM holdfast_check") == [
-        ("area_differs", "holdfast"), ("area_differs", "lease")]
+        ("area_differs", path.stem) for path in SQL]
 
 
 def test_within_a_transaction(db):
