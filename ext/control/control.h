@@ -1,0 +1,24 @@
+/*
+** Control: the doors to settings and the kill switch.  Their walls are the
+** triggers of sql/control.sql, which hold without the extension.
+**
+**   control_switch.c    killswitch_engage, killswitch_reset, control_seal,
+**                       monitor_start
+**   control_guard.c     killswitch_guard, killswitch_unguard
+*/
+#ifndef HF_CONTROL_CONTROL_H
+#define HF_CONTROL_CONTROL_H
+
+#include "sqlite/hf.h"
+
+#define CONTROL_SWITCH "DISABLE_NEW"
+
+/* The TEXT of an argument without blanks alone; NULL with the failure recorded,
+** whose words begin with the function's name. */
+const char *control_text(const char *function, const char *what,
+                         sqlite3_value *value, HfError *err);
+
+int control_switch_register(HfConn *conn);
+int control_guard_register(HfConn *conn);
+
+#endif

@@ -1,0 +1,227 @@
+/*
+** The kill switch: engage and reset, and the sealing of its history.
+**
+** Everything that these functions do is plain SQL on the tables of
+** sql/control.sql, and is held to their triggers.
+*/
+#include <string.h>
+
+#include "control/control.h"
+
+const char *control_text(const char *function, const char *what,
+                         sqlite3_value *value, HfError *err) {
+  const char *text = NULL;
+  if (sqlite3_value_type(value) == SQLITE_TEXT) {
+    text = (const char *)sqlite3_value_text(value);
+    if (text == NULL) {
+      hf_fail(err, SQLITE_NOMEM, NULL);
+      return NULL;
+    }
+    if (text[strspn(text, " \t\r\n")] != 0) return text;
+  }
+  hf_fail(err, SQLITE_ERROR, "%s: %s must be TEXT that says something",
+          function, what);
+  return NULL;
+}
+
+/* ---- sealing ------------------------------------------------------------- */
+
+#define SWITCH_LEDGER \
+  "CREATE VIRTUAL TABLE IF NOT EXISTS main.control_ledger USING ledger(" \
+  "event INTEGER NOT NULL UNIQUE, event_at INTEGER NOT NULL," \
+  " key TEXT NOT NULL INDEXED, old_value TEXT, new_value TEXT, actor TEXT," \
+  " reason TEXT, approver TEXT)"
+
+/* Append the events that are not in the ledger yet; *count: how many. */
+static int switch_seal(HfConn *conn, sqlite3_int64 *count, HfError *err) {
+  sqlite3_int64 last = 0;
+  *count = 0;
+  hf_exec(conn->db, err, SWITCH_LEDGER);
+  hf_query_int(conn->db, err, 0, &last,
+               "SELECT event FROM main.control_ledger ORDER BY seq DESC"
+               " LIMIT 1");
+  hf_query_int(conn->db, err, 0, count,
+               "SELECT count(*) FROM main.control_event WHERE seq > %lld",
+               last);
+  if (*count == 0 || err->rc != SQLITE_OK) return err->rc;
+  return hf_exec(conn->db, err,
+                 "INSERT INTO main.control_ledger(event, event_at, key,"
+                 " old_value, new_value, actor, reason, approver)"
+                 " SELECT seq, at, key, old_value, new_value, actor, reason,"
+                 " approver FROM main.control_event WHERE seq > %lld"
+                 " ORDER BY seq",
+                 last);
+}
+
+/* The same, where a failure must not keep the switch from being thrown: the
+** events wait. */
+static void switch_try_seal(HfConn *conn) {
+  HfError err = {SQLITE_OK, NULL};
+  sqlite3_int64 count;
+  if (hf_exec(conn->db, &err, "SAVEPOINT \"holdfast seal\"") == SQLITE_OK) {
+    if (switch_seal(conn, &count, &err) != SQLITE_OK) {
+      sqlite3_exec(conn->db, "ROLLBACK TO \"holdfast seal\"", NULL, NULL, NULL);
+    }
+    sqlite3_exec(conn->db, "RELEASE \"holdfast seal\"", NULL, NULL, NULL);
+  }
+  hf_error_clear(&err);
+}
+
+/*
+** control_seal()
+**
+** Appends the events of control_event that are not in it yet to the ledger
+** control_ledger, which it makes when missing.  Returns how many, INTEGER.
+*/
+static void switch_seal_function(sqlite3_context *context, int argc,
+                                 sqlite3_value **argv) {
+  HfConn *conn = sqlite3_user_data(context);
+  HfError err = {SQLITE_OK, NULL};
+  sqlite3_int64 count = 0;
+  HfTxn txn;
+  (void)argc;
+  (void)argv;
+  if (hf_txn_begin(conn->db, "main", "control_seal", &txn, &err) == SQLITE_OK) {
+    switch_seal(conn, &count, &err);
+    hf_txn_end(conn->db, txn, &err);
+  }
+  if (err.rc != SQLITE_OK) {
+    hf_error_to_result(&err, context);
+  } else {
+    sqlite3_result_int64(context, count);
+  }
+}
+
+/* ---- the switch ---------------------------------------------------------- */
+
+/* Set it, unless it reads so already; *changed: whether it was set. */
+static int switch_set(HfConn *conn, int on, const char *actor,
+                      const char *reason, const char *approver, int *changed,
+                      HfError *err) {
+  sqlite3_int64 off = 0;
+  *changed = 0;
+  hf_query_int(conn->db, err, 0, &off,
+               "SELECT value IS '0' FROM main.settings WHERE key = %Q",
+               CONTROL_SWITCH);
+  if (err->rc != SQLITE_OK || on != (int)off) return err->rc;
+  *changed = 1;
+  return hf_exec(conn->db, err,
+                 "INSERT INTO main.settings(key, value, updated_by, reason,"
+                 " approved_by) VALUES (%Q, '%d', %Q, %Q, %Q)"
+                 " ON CONFLICT(key) DO UPDATE SET value = excluded.value,"
+                 " updated_at = excluded.updated_at,"
+                 " updated_by = excluded.updated_by,"
+                 " reason = excluded.reason,"
+                 " approved_by = excluded.approved_by",
+                 CONTROL_SWITCH, on, actor, reason, approver);
+}
+
+static void switch_door(sqlite3_context *context, const char *function, int on,
+                        sqlite3_value **argv) {
+  HfConn *conn = sqlite3_user_data(context);
+  HfError err = {SQLITE_OK, NULL};
+  const char *reason = control_text(function, "the reason", argv[0], &err);
+  const char *actor =
+      reason ? control_text(function, "the actor", argv[1], &err) : NULL;
+  const char *approver =
+      actor && !on ? control_text(function, "the approver", argv[2], &err)
+                   : NULL;
+  int changed = 0;
+  HfTxn txn;
+  if (err.rc == SQLITE_OK &&
+      hf_txn_begin(conn->db, "main", function, &txn, &err) == SQLITE_OK) {
+    if (switch_set(conn, on, actor, reason, approver, &changed, &err) ==
+        SQLITE_OK) {
+      switch_try_seal(conn);
+    }
+    hf_txn_end(conn->db, txn, &err);
+  }
+  if (err.rc != SQLITE_OK) {
+    hf_error_to_result(&err, context);
+  } else {
+    sqlite3_result_int(context, changed);
+  }
+}
+
+/*
+** killswitch_engage(reason, actor)
+**
+** Turns the kill switch DISABLE_NEW on.  Once it has returned, no guarded
+** transaction commits anywhere.  Always allowed.  Returns 1, or 0 when it was
+** on already.  Errors: arguments that are no TEXT; inside a statement that
+** writes; SQLITE_BUSY as it is.
+*/
+static void switch_engage(sqlite3_context *context, int argc,
+                          sqlite3_value **argv) {
+  (void)argc;
+  switch_door(context, "killswitch_engage", 1, argv);
+}
+
+/*
+** killswitch_reset(reason, actor, approver)
+**
+** Turns it off.  Returns 1, or 0 when it was off already.  Errors, in the words
+** of the triggers: an approver who is the actor; a failed health check within
+** KILLSWITCH_QUIET_MS.
+*/
+static void switch_reset(sqlite3_context *context, int argc,
+                         sqlite3_value **argv) {
+  (void)argc;
+  switch_door(context, "killswitch_reset", 0, argv);
+}
+
+/* ---- the monitor --------------------------------------------------------- */
+
+/*
+** monitor_start(release, profile [, previous])
+**
+** Begins to watch a release: INSERT INTO monitor, and the sealing of what is
+** not sealed yet.  Returns 1.  Errors: no such profile; a release that is or
+** was watched.
+*/
+static void switch_monitor_start(sqlite3_context *context, int argc,
+                                 sqlite3_value **argv) {
+  static const char function[] = "monitor_start";
+  HfConn *conn = sqlite3_user_data(context);
+  HfError err = {SQLITE_OK, NULL};
+  const char *release = control_text(function, "the release", argv[0], &err);
+  const char *profile =
+      release ? control_text(function, "the profile", argv[1], &err) : NULL;
+  const char *previous = NULL;
+  HfTxn txn;
+  if (profile && argc > 2 && sqlite3_value_type(argv[2]) != SQLITE_NULL) {
+    previous = control_text(function, "the previous release", argv[2], &err);
+  }
+  if (err.rc == SQLITE_OK &&
+      hf_txn_begin(conn->db, "main", function, &txn, &err) == SQLITE_OK) {
+    hf_exec(conn->db, &err,
+            "INSERT INTO main.monitor(release, profile, previous)"
+            " VALUES (%Q, %Q, %Q)",
+            release, profile, previous);
+    if (err.rc == SQLITE_OK) switch_try_seal(conn);
+    hf_txn_end(conn->db, txn, &err);
+  }
+  if (err.rc != SQLITE_OK) {
+    hf_error_to_result(&err, context);
+  } else {
+    sqlite3_result_int(context, 1);
+  }
+}
+
+int control_switch_register(HfConn *conn) {
+  static const HfFunction functions[] = {
+      {"control_seal", 0, HF_CHANGES, switch_seal_function},
+      {"killswitch_engage", 2, HF_CHANGES, switch_engage},
+      {"killswitch_reset", 3, HF_CHANGES, switch_reset},
+      {"monitor_start", 2, HF_CHANGES, switch_monitor_start},
+      {"monitor_start", 3, HF_CHANGES, switch_monitor_start},
+  };
+  return hf_register_functions(conn, functions,
+                               sizeof(functions) / sizeof(*functions));
+}
+
+int hf_control_register(HfConn *conn) {
+  int rc = control_switch_register(conn);
+  if (rc == SQLITE_OK) rc = control_guard_register(conn);
+  return rc;
+}
