@@ -91,11 +91,21 @@ static int kill_check(const KillGuard *guard, HfError *err) {
 
 /* A switch other than DISABLE_NEW begins off, the first time. */
 static int kill_define(const KillGuard *guard, const char *key, HfError *err) {
+  sqlite3_int64 is = 0;
   hf_exec(guard->conn->db, err,
           "INSERT INTO \"%w\".flag(name, kind, default_value, safe_value)"
           " SELECT %Q, 'switch', '0', '1'"
           " WHERE NOT EXISTS (SELECT 1 FROM \"%w\".flag WHERE name = %Q)",
           guard->schema, key, guard->schema, key);
+  hf_query_int(guard->conn->db, err, 0, &is,
+               "SELECT 1 FROM \"%w\".flag WHERE name = %Q AND kind = 'switch'",
+               guard->schema, key);
+  if (err->rc == SQLITE_OK && !is) {
+    return hf_fail(err, SQLITE_ERROR,
+                   "killswitch_guard: the flag %s is of another kind; name a "
+                   "switch, or one that is not there yet",
+                   key);
+  }
   return hf_exec(guard->conn->db, err,
                  "INSERT INTO \"%w\".settings(key, value, updated_by, reason)"
                  " SELECT %Q, '0', 'killswitch_guard', 'a table is guarded'"

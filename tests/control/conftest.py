@@ -1,5 +1,6 @@
 """What the tests of the area `control` share: a database in which
-sql/control.sql was run, in several settings, and connections that never load the extension."""
+sql/control.sql was run, in several settings, and connections that never load
+the extension."""
 import importlib.util
 import pathlib
 
@@ -14,6 +15,7 @@ spec = importlib.util.spec_from_file_location(
 shared = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(shared)
 shell = shared.shell
+load_apsw = shared.load_apsw
 
 
 class Database(shared.Database):
