@@ -79,7 +79,7 @@ def test_memory(tmp_path):
     assert "==" not in done.stderr, done.stderr
     assert done.returncode in (0, 1), done.stderr  # 1: some statements fail
     lines = done.stdout.splitlines()
-    assert lines[0] == "wal" and lines[1].startswith("2|")
+    assert lines[0] == "wal" and lines[1].startswith("3|")
     assert "entry_altered|2" in lines
     assert "no such ledger: main.nothing" in done.stderr
     assert "cannot understand \"COLLATE\"" in done.stderr
