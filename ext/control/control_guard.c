@@ -120,15 +120,7 @@ static int kill_drop(const KillGuard *guard, sqlite3_int64 *count,
   *count = 0;
   for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
     char *name = hf_format(err, "%s_kill_%s", guard->table, kill_suffix[i]);
-    sqlite3_int64 there = 0;
-    hf_query_int(guard->conn->db, err, 0, &there,
-                 "SELECT 1 FROM \"%w\".sqlite_schema"
-                 " WHERE type = 'trigger' AND name = %Q",
-                 guard->schema, name);
-    *count += there;
-    hf_exec(guard->conn->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"",
-            guard->schema, name);
-    hf_guard_forget(guard->conn, guard->schema, NULL, name, err);
+    hf_guard_drop(guard->conn, guard->schema, name, count, err);
     sqlite3_free(name);
   }
   return err->rc;
@@ -138,17 +130,18 @@ static int kill_create(const KillGuard *guard, const char *key, HfError *err) {
   int i;
   for (i = 0; i < guard->verbs && err->rc == SQLITE_OK; i++) {
     char *name = hf_format(err, "%s_kill_%s", guard->table, kill_suffix[i]);
-    hf_exec(guard->conn->db, err,
-            "CREATE TRIGGER \"%w\".\"%w\" BEFORE %s ON \"%w\"\n"
-            "WHEN (SELECT value FROM settings WHERE key = %Q) IS NOT '0'\n"
-            "BEGIN\n"
-            "  SELECT RAISE(ABORT, '%q: the kill switch %q is on; "
-            "control_event says why, killswitch_reset() turns it off');\n"
-            "END",
-            guard->schema, name, kill_verb[i], guard->table, key, guard->name,
-            key);
-    hf_guard_record(guard->conn, guard->schema, name, guard->table, "control",
-                    err);
+    char *sql = hf_format(
+        err,
+        "\"%w\" BEFORE %s ON \"%w\"\n"
+        "WHEN (SELECT value FROM settings WHERE key = %Q) IS NOT '0'\n"
+        "BEGIN\n"
+        "  SELECT RAISE(ABORT, '%q: the kill switch %q is on; "
+        "control_event says why, killswitch_reset() turns it off');\n"
+        "END",
+        name, kill_verb[i], guard->table, key, guard->name, key);
+    hf_guard_create(guard->conn, guard->schema, name, guard->table, "control",
+                    sql, err);
+    sqlite3_free(sql);
     sqlite3_free(name);
   }
   return err->rc;
@@ -191,11 +184,7 @@ static void kill_function(sqlite3_context *context, const char *function,
   sqlite3_free(guard.schema);
   sqlite3_free(guard.name);
   sqlite3_free(guard.table);
-  if (err->rc != SQLITE_OK) {
-    hf_error_to_result(err, context);
-  } else {
-    sqlite3_result_int64(context, count);
-  }
+  hf_result_integer(context, count, err);
 }
 
 /*

@@ -85,11 +85,7 @@ static void switch_seal_function(sqlite3_context *context, int argc,
     switch_seal(conn, &count, &err);
     hf_txn_end(conn->db, txn, &err);
   }
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_int64(context, count);
-  }
+  hf_result_integer(context, count, &err);
 }
 
 /* ---- the switch ---------------------------------------------------------- */
@@ -136,11 +132,7 @@ static void switch_door(sqlite3_context *context, const char *function, int on,
     }
     hf_txn_end(conn->db, txn, &err);
   }
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_int(context, changed);
-  }
+  hf_result_integer(context, changed, &err);
 }
 
 /*
@@ -201,11 +193,7 @@ static void switch_monitor_start(sqlite3_context *context, int argc,
     if (err.rc == SQLITE_OK) switch_try_seal(conn);
     hf_txn_end(conn->db, txn, &err);
   }
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_int(context, 1);
-  }
+  hf_result_integer(context, 1, &err);
 }
 
 int control_switch_register(HfConn *conn) {

@@ -11,20 +11,6 @@
 
 /* ---- making and dropping ------------------------------------------------- */
 
-static int guard_trigger_sql(HfConn *conn, const char *schema,
-                             const char *guard, int which, char **table,
-                             char **sql, HfError *err) {
-  *table = *sql = NULL;
-  hf_query_text(conn->db, err, sql,
-                "SELECT sql FROM \"%w\".sqlite_schema"
-                " WHERE type = 'trigger' AND name = '%q_%q'",
-                schema, guard, guard_suffix[which]);
-  return hf_query_text(conn->db, err, table,
-                       "SELECT tbl_name FROM \"%w\".sqlite_schema"
-                       " WHERE type = 'trigger' AND name = '%q_%q'",
-                       schema, guard, guard_suffix[which]);
-}
-
 /* The name of a guard of this table, which no trigger of another has. */
 static int guard_name(Guard *guard, HfError *err) {
   const HfTable *table = &guard->table;
@@ -70,10 +56,8 @@ static int guard_create(const Guard *guard, int *count, HfError *err) {
     char *name;
     if (sql[i] == NULL) continue;
     name = hf_format(err, "%s_%s", guard->name, guard_suffix[i]);
-    hf_exec(guard->conn->db, err, "CREATE TRIGGER \"%w\".%s", table->schema,
-            sql[i]);
-    hf_guard_record(guard->conn, table->schema, name, table->name, "lease",
-                    err);
+    hf_guard_create(guard->conn, table->schema, name, table->name, "lease",
+                    sql[i], err);
     sqlite3_free(name);
     ++*count;
   }
@@ -92,15 +76,7 @@ static int guard_drop_one(HfConn *conn, const char *schema, const char *guard,
   int i;
   for (i = 0; i < GUARD_TRIGGERS && err->rc == SQLITE_OK; i++) {
     char *name = hf_format(err, "%s_%s", guard, guard_suffix[i]);
-    sqlite3_int64 there = 0;
-    hf_query_int(conn->db, err, 0, &there,
-                 "SELECT 1 FROM \"%w\".sqlite_schema"
-                 " WHERE type = 'trigger' AND name = %Q",
-                 schema, name);
-    *count += there;
-    hf_exec(conn->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"", schema,
-            name);
-    hf_guard_forget(conn, schema, NULL, name, err);
+    hf_guard_drop(conn, schema, name, count, err);
     sqlite3_free(name);
   }
   return hf_exec(conn->db, err,
@@ -136,19 +112,6 @@ static int guard_drop(HfConn *conn, const char *schema, const char *table,
 }
 
 /* ---- functions ----------------------------------------------------------- */
-
-/* The TEXT of an argument, or NULL with the failure recorded. */
-static const char *guard_text(sqlite3_value *value, const char *words,
-                              HfError *err) {
-  const char *text = NULL;
-  if (sqlite3_value_type(value) != SQLITE_TEXT) {
-    hf_fail(err, SQLITE_ERROR, "%s", words);
-  } else {
-    text = (const char *)sqlite3_value_text(value);
-    if (text == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
-  }
-  return text;
-}
 
 /* A unique index whose clashes cannot be told before the row is stored, for
 ** sqlite3_free; NULL when there is none. */
@@ -210,7 +173,7 @@ static void guard_function(sqlite3_context *context, int argc,
       "for the resource and the token of a row, all TEXT";
   HfConn *conn = sqlite3_user_data(context);
   HfError err = {SQLITE_OK, NULL};
-  const char *text = guard_text(argv[0], words, &err);
+  const char *text = hf_argument_text(argv[0], words, &err);
   sqlite3_int64 before;
   HfTxn txn = HF_TXN_NONE;
   Guard guard;
@@ -220,8 +183,8 @@ static void guard_function(sqlite3_context *context, int argc,
   memset(&guard, 0, sizeof(guard));
   memset(&pin, 0, sizeof(pin));
   guard.conn = conn;
-  guard.resource = guard_text(argv[2], words, &err);
-  guard.token = guard_text(argv[3], words, &err);
+  guard.resource = hf_argument_text(argv[2], words, &err);
+  guard.token = hf_argument_text(argv[3], words, &err);
   if (err.rc == SQLITE_OK &&
       lease_pin(conn, "lease_guard", argv[1], &pin, &err) == SQLITE_OK &&
       hf_txn_begin(conn->db, pin.lease->schema, "lease_guard", &txn, &err) ==
@@ -243,11 +206,7 @@ static void guard_function(sqlite3_context *context, int argc,
   lease_unpin(&pin);
   hf_table_clear(&guard.table);
   sqlite3_free(guard.name);
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_int(context, count);
-  }
+  hf_result_integer(context, count, &err);
 }
 
 /*
@@ -260,7 +219,7 @@ static void guard_unguard(sqlite3_context *context, int argc,
                           sqlite3_value **argv) {
   HfConn *conn = sqlite3_user_data(context);
   HfError err = {SQLITE_OK, NULL};
-  const char *text = guard_text(
+  const char *text = hf_argument_text(
       argv[0], "lease_unguard: the argument is the name of a table", &err);
   sqlite3_int64 count = 0, there = 0;
   HfTxn txn = HF_TXN_NONE;
@@ -287,11 +246,7 @@ static void guard_unguard(sqlite3_context *context, int argc,
     hf_txn_end(conn->db, txn, &err);
   }
   hf_name_clear(&name);
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_int64(context, count);
-  }
+  hf_result_integer(context, count, &err);
 }
 
 int lease_guard_register(HfConn *conn) {
@@ -309,39 +264,38 @@ typedef int GuardVisit(void *context, Guard *guard, const char *table,
                        HfError *err);
 
 /* Visit the guards that are in lease_guarded, of one lease table or (NULL) of
-** all; `table` is NULL when no trigger of a guard is left.  The visitor may
-** drop and make them: the list is read first. */
+** all; `table` is NULL when no trigger of a guard is left. */
 static int guard_each(HfConn *conn, const char *schema, const char *lease,
                       GuardVisit *visit, void *context, HfError *err) {
-  sqlite3_int64 there = 0, n, rows = 0;
+  sqlite3_int64 there = 0;
+  sqlite3_stmt *stmt;
+  int rc = SQLITE_DONE;
   if (hf_query_int(conn->db, err, 0, &there,
                    "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table'"
                    " AND name = 'lease_guarded'",
                    schema) != SQLITE_OK ||
-      !there) {
+      !there ||
+      hf_prepare(conn->db, &stmt, err,
+                 "SELECT guard, lease, resource, token,"
+                 " (SELECT tbl_name FROM \"%w\".sqlite_schema"
+                 "   WHERE type = 'trigger' AND name IN (guard || '_insert',"
+                 "         guard || '_update', guard || '_delete') LIMIT 1)"
+                 "  FROM \"%w\".lease_guarded"
+                 " WHERE coalesce(lease = %Q COLLATE NOCASE, 1)"
+                 " ORDER BY guard",
+                 schema, schema, lease) != SQLITE_OK) {
     return err->rc;
   }
-  hf_query_int(conn->db, err, 0, &rows,
-               "SELECT count(*) FROM \"%w\".lease_guarded", schema);
-  for (n = 0; n < rows && err->rc == SQLITE_OK; n++) {
-    char *text[4] = {NULL, NULL, NULL, NULL}, *table = NULL;
-    static const char *const column[] = {"guard", "lease", "resource", "token"};
+  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    char *text[4], *table = NULL;
     Guard guard;
     int i;
     memset(&guard, 0, sizeof(guard));
-    for (i = 0; i < 4; i++) {
-      hf_query_text(conn->db, err, &text[i],
-                    "SELECT %s FROM \"%w\".lease_guarded ORDER BY guard"
-                    " LIMIT 1 OFFSET %lld",
-                    column[i], schema, n);
+    for (i = 0; i < 4; i++) text[i] = hf_column_text(stmt, i, err);
+    if (sqlite3_column_type(stmt, 4) != SQLITE_NULL) {
+      table = hf_column_text(stmt, 4, err);
     }
-    if (err->rc == SQLITE_OK && text[3] != NULL &&
-        (lease == NULL || sqlite3_stricmp(lease, text[1]) == 0) &&
-        hf_query_text(conn->db, err, &table,
-                      "SELECT tbl_name FROM \"%w\".sqlite_schema"
-                      " WHERE type = 'trigger' AND name IN ('%q_insert',"
-                      " '%q_update', '%q_delete') LIMIT 1",
-                      schema, text[0], text[0], text[0]) == SQLITE_OK) {
+    if (err->rc == SQLITE_OK) {
       guard.conn = conn;
       guard.name = text[0];
       guard.lease = text[1];
@@ -352,6 +306,8 @@ static int guard_each(HfConn *conn, const char *schema, const char *lease,
     for (i = 0; i < 4; i++) sqlite3_free(text[i]);
     sqlite3_free(table);
   }
+  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
+  sqlite3_finalize(stmt);
   return err->rc;
 }
 
@@ -376,17 +332,13 @@ typedef struct GuardDoctor {
 static int guard_compare(const Guard *guard, int which, const char *wanted,
                          const GuardDoctor *doctor, HfError *err) {
   char *name = hf_format(err, "%s_%s", guard->name, guard_suffix[which]);
-  char *table, *sql;
   int rc = SQLITE_OK;
-  guard_trigger_sql(guard->conn, doctor->schema, guard->name, which, &table,
-                    &sql, err);
-  if (err->rc == SQLITE_OK && sql == NULL && wanted != NULL) {
+  int is = hf_guard_compare(guard->conn, doctor->schema, name, wanted, err);
+  if (err->rc == SQLITE_OK && is == 0) {
     rc = hf_findings_add(doctor->list, "guard_missing", name,
                          "it guarded %s; call lease_guard again",
                          guard->table.name);
-  } else if (err->rc == SQLITE_OK && sql != NULL &&
-             (wanted == NULL || strncmp(sql, "CREATE TRIGGER ", 15) != 0 ||
-              strcmp(sql + 15, wanted) != 0)) {
+  } else if (err->rc == SQLITE_OK && is < 0) {
     rc = hf_findings_add(doctor->list, "guard_altered", name,
                          "it is not the one for %s, its columns and its unique "
                          "indexes as they are now; call lease_guard again",
@@ -394,8 +346,6 @@ static int guard_compare(const Guard *guard, int which, const char *wanted,
   }
   if (rc != SQLITE_OK) hf_fail(err, rc, NULL);
   sqlite3_free(name);
-  sqlite3_free(table);
-  sqlite3_free(sql);
   return err->rc;
 }
 

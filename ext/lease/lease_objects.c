@@ -64,8 +64,8 @@ static int behind_create_triggers(HfLease *lease, const char *name,
     char *sql = behind_trigger(name, lease->id, i, err);
     char *trigger = hf_format(err, "%s_held_%s", name, behind_suffix[i]);
     char *table = hf_format(err, "%s_held", name);
-    hf_exec(lease->db, err, "CREATE TRIGGER \"%w\".%s", lease->schema, sql);
-    hf_guard_record(lease->conn, lease->schema, trigger, table, "lease", err);
+    hf_guard_create(lease->conn, lease->schema, trigger, table, "lease", sql,
+                    err);
     sqlite3_free(sql);
     sqlite3_free(trigger);
     sqlite3_free(table);
@@ -146,9 +146,7 @@ int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
   lease_guards_take(lease, &kept, err);
   for (i = 0; i < 3 && err->rc == SQLITE_OK; i++) {
     char *trigger = hf_format(err, "%s_held_%s", lease->name, behind_suffix[i]);
-    hf_exec(lease->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"",
-            lease->schema, trigger);
-    hf_guard_forget(lease->conn, lease->schema, NULL, trigger, err);
+    hf_guard_drop(lease->conn, lease->schema, trigger, NULL, err);
     sqlite3_free(trigger);
   }
   hf_exec(lease->db, err,
@@ -166,38 +164,23 @@ int lease_objects_rename(HfLease *lease, const char *to, HfError *err) {
 
 /* ---- the doctor ---------------------------------------------------------- */
 
-/* Is this the object's text from its name on?  *found: 0 there is none, -1
-** another, 1 this one. */
-static int behind_compare(HfLease *lease, const char *name, const char *verb,
-                          char *wanted, int *found, HfError *err) {
-  char *sql = NULL;
-  hf_query_text(lease->db, err, &sql,
-                "SELECT sql FROM \"%w\".sqlite_schema WHERE name = %Q",
-                lease->schema, name);
-  *found = sql == NULL ? 0
-           : wanted != NULL && strncmp(sql, verb, strlen(verb)) == 0 &&
-                   strcmp(sql + strlen(verb), wanted) == 0
-               ? 1
-               : -1;
-  sqlite3_free(sql);
-  return err->rc;
-}
-
-static int behind_check_table(HfLease *lease, const char *suffix, char *wanted,
-                              HfFindings *list, HfError *err) {
-  char *name = hf_format(err, "%s_%s", lease->name, suffix);
-  int found = 1;
+static int behind_check_table(HfLease *lease, const char *suffix,
+                              const char *wanted, HfFindings *list,
+                              HfError *err) {
+  char *name = hf_format(err, "%s_%s", lease->name, suffix), *sql = NULL;
   if (name != NULL &&
-      behind_compare(lease, name, "CREATE TABLE ", wanted, &found, err) ==
-          SQLITE_OK &&
-      found != 1 &&
+      hf_query_text(lease->db, err, &sql,
+                    "SELECT sql FROM \"%w\".sqlite_schema WHERE name = %Q",
+                    lease->schema, name) == SQLITE_OK &&
+      (sql == NULL || strcmp(sql, wanted) != 0) &&
       hf_findings_add(list, "config_altered", name,
-                      found ? "it is not the table that was made with %s; "
-                              "restore it"
-                            : "the table behind %s is missing; restore it",
+                      sql ? "it is not the table that was made with %s; "
+                            "restore it"
+                          : "the table behind %s is missing; restore it",
                       lease->name) != SQLITE_OK) {
     hf_fail(err, SQLITE_NOMEM, NULL);
   }
+  sqlite3_free(sql);
   sqlite3_free(name);
   return err->rc;
 }
@@ -206,29 +189,29 @@ static int behind_check_trigger(HfLease *lease, int which, HfFindings *list,
                                 HfError *err) {
   char *name = hf_format(err, "%s_held_%s", lease->name, behind_suffix[which]);
   char *wanted = behind_trigger(lease->name, lease->id, which, err);
-  int found = 1, rc = SQLITE_OK;
-  if (name != NULL && behind_compare(lease, name, "CREATE TRIGGER ", wanted,
-                                     &found, err) == SQLITE_OK) {
-    if (found == 0) {
-      rc = hf_findings_add(list, "guard_missing", name,
-                           "nothing refuses a direct %s of leases; restore it",
-                           behind_verb[which]);
-    } else if (found < 0) {
-      rc = hf_findings_add(list, "guard_altered", name,
-                           "it is not the one that was made with %s; restore "
-                           "it",
-                           lease->name);
-    }
-    if (rc != SQLITE_OK) hf_fail(err, rc, NULL);
+  int is = 1, rc = SQLITE_OK;
+  if (err->rc == SQLITE_OK) {
+    is = hf_guard_compare(lease->conn, lease->schema, name, wanted, err);
   }
+  if (err->rc == SQLITE_OK && is == 0) {
+    rc = hf_findings_add(list, "guard_missing", name,
+                         "nothing refuses a direct %s of leases; restore it",
+                         behind_verb[which]);
+  } else if (err->rc == SQLITE_OK && is < 0) {
+    rc = hf_findings_add(list, "guard_altered", name,
+                         "it is not the one that was made with %s; restore "
+                         "it",
+                         lease->name);
+  }
+  if (rc != SQLITE_OK) hf_fail(err, rc, NULL);
   sqlite3_free(name);
   sqlite3_free(wanted);
   return err->rc;
 }
 
 int lease_objects_check(HfLease *lease, HfFindings *list, HfError *err) {
-  char *held = hf_format(err, BEHIND_HELD, lease->name);
-  char *event = hf_format(err, BEHIND_EVENT, lease->name);
+  char *held = hf_format(err, "CREATE TABLE " BEHIND_HELD, lease->name);
+  char *event = hf_format(err, "CREATE TABLE " BEHIND_EVENT, lease->name);
   int i;
   if (err->rc == SQLITE_OK) {
     behind_check_table(lease, "held", held, list, err);

@@ -253,31 +253,23 @@ static int rows_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
 
 /* ---- INSERT, UPDATE, DELETE ---------------------------------------------- */
 
-/* Under OR IGNORE a constraint would be passed over in silence. */
-static int rows_refusal(const HfLease *lease) {
-  return sqlite3_vtab_on_conflict(lease->db) == SQLITE_IGNORE
-             ? SQLITE_ERROR
-             : SQLITE_CONSTRAINT_VTAB;
-}
-
 static int rows_refuse(HfLease *lease, LeaseVerdict verdict, const Lease *row,
                        sqlite3_int64 now, HfError *err) {
-  int rc = rows_refusal(lease);
   switch (verdict) {
     case LEASE_HELD:
-      return hf_fail(err, rc,
+      return hf_fail(err, SQLITE_CONSTRAINT_VTAB,
                      "lease %s: %s is held by %s with token %lld for another "
                      "%lld ms",
                      lease->name, row->resource, row->holder, row->token,
                      row->expires_at - now);
     case LEASE_EXHAUSTED:
-      return hf_fail(err, rc,
+      return hf_fail(err, SQLITE_CONSTRAINT_VTAB,
                      "lease %s: %s has been renewed %lld times, which is its "
                      "max_renewals; token %lld expires in %lld ms",
                      lease->name, row->resource, row->renewals, row->token,
                      row->expires_at - now);
     default:
-      return hf_fail(err, rc,
+      return hf_fail(err, SQLITE_CONSTRAINT_VTAB,
                      "lease %s: %s expired with token %lld; only its former "
                      "holder %s may acquire it for another %lld ms",
                      lease->name, row->resource, row->token, row->holder,
@@ -294,7 +286,7 @@ static int rows_insert(HfLease *lease, sqlite3_value **value,
   int i;
   for (i = LEASE_TOKEN; i <= LEASE_RENEWALS; i++) {
     if (sqlite3_value_type(value[i]) == SQLITE_NULL) continue;
-    return hf_fail(err, rows_refusal(lease),
+    return hf_fail(err, SQLITE_CONSTRAINT_VTAB,
                    "lease %s: token, acquired_at, expires_at and renewals are "
                    "decided here; give resource, holder, ttl_ms and detail",
                    lease->name);
@@ -381,7 +373,7 @@ static int rows_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
     if (rows_same(&row, i, value[i]) && sqlite3_value_int64(argv[1]) == token) {
       continue;
     }
-    hf_fail(err, rows_refusal(lease),
+    hf_fail(err, SQLITE_CONSTRAINT_VTAB,
             "lease %s: an UPDATE sets ttl_ms, detail or both, and so renews",
             lease->name);
   }
@@ -392,8 +384,8 @@ static int rows_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
           SQLITE_OK &&
       verdict != LEASE_GRANTED) {
     if (verdict == LEASE_LOST) {
-      hf_fail(err, rows_refusal(lease), "lease %s: token %lld has just expired",
-              lease->name, token);
+      hf_fail(err, SQLITE_CONSTRAINT_VTAB,
+              "lease %s: token %lld has just expired", lease->name, token);
     } else {
       rows_refuse(lease, verdict, &row, now, err);
     }
@@ -413,8 +405,8 @@ static int rows_release(HfLease *lease, sqlite3_int64 token, HfError *err) {
       lease_read_token(lease, token, &row, err) == SQLITE_OK &&
       lease_decide_release(lease, &row, now, &verdict, err) == SQLITE_OK &&
       verdict == LEASE_LOST) {
-    hf_fail(err, rows_refusal(lease), "lease %s: token %lld has just expired",
-            lease->name, token);
+    hf_fail(err, SQLITE_CONSTRAINT_VTAB,
+            "lease %s: token %lld has just expired", lease->name, token);
   }
   lease_clear(&row);
   return err->rc;

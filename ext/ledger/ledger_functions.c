@@ -47,11 +47,7 @@ static void functions_size(sqlite3_context *context, int argc,
     ledger_read_size(pin.ledger, &size, &err);
   }
   ledger_unpin(&pin);
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_int64(context, size);
-  }
+  hf_result_integer(context, size, &err);
 }
 
 /*

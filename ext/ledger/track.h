@@ -55,11 +55,6 @@ int track_objects_create(HfConn *conn, const HfTable *table,
 int track_objects_drop(HfConn *conn, const char *schema, const char *label,
                        HfError *err);
 
-/* The text of a trigger, NULL if it is not there; is it that of the object? */
-char *track_object_sql(HfConn *conn, const char *schema, const char *name,
-                       HfError *err);
-int track_object_is(const TrackObject *object, const char *sql);
-
 /* ---- what the ledgers say (track_state.c) -------------------------------- */
 
 /* Where a table's changes are recorded. */

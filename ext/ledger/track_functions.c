@@ -96,9 +96,8 @@ static int functions_is_whole(HfConn *conn, const HfTable *table,
   if (track_objects_make(conn, table, table->columns, state->label,
                          state->ledger, object, err) == SQLITE_OK) {
     for (i = 0; i < TRACK_OBJECTS && *whole && err->rc == SQLITE_OK; i++) {
-      char *sql = track_object_sql(conn, table->schema, object[i].name, err);
-      if (sql == NULL || !track_object_is(&object[i], sql)) *whole = 0;
-      sqlite3_free(sql);
+      *whole = hf_guard_compare(conn, table->schema, object[i].name,
+                                object[i].sql, err) == 1;
     }
   }
   track_objects_clear(object);
@@ -233,19 +232,6 @@ static int functions_ledger_name(HfConn *conn, const char *text,
   return err->rc;
 }
 
-/* The TEXT of an argument, or NULL with the failure recorded. */
-static const char *functions_text(sqlite3_value *value, const char *words,
-                                  HfError *err) {
-  const char *text = NULL;
-  if (sqlite3_value_type(value) != SQLITE_TEXT) {
-    hf_fail(err, SQLITE_ERROR, "%s", words);
-  } else {
-    text = (const char *)sqlite3_value_text(value);
-    if (text == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
-  }
-  return text;
-}
-
 /* Begin a transaction that writes to the schema of the table named. */
 static int functions_txn_begin(HfConn *conn, const char *what, const char *text,
                                HfTxn *txn, HfError *err) {
@@ -274,8 +260,8 @@ static void functions_ledger_track(sqlite3_context *context, int argc,
       "ledger_track: the arguments are the names of a table and of a ledger";
   HfConn *conn = sqlite3_user_data(context);
   HfError err = {SQLITE_OK, NULL};
-  const char *text = functions_text(argv[0], words, &err);
-  const char *to = functions_text(argv[1], words, &err);
+  const char *text = hf_argument_text(argv[0], words, &err);
+  const char *to = hf_argument_text(argv[1], words, &err);
   sqlite3_int64 count = 0;
   char *ledger = NULL;
   HfTable table;
@@ -294,11 +280,7 @@ static void functions_ledger_track(sqlite3_context *context, int argc,
   }
   sqlite3_free(ledger);
   hf_table_clear(&table);
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_int64(context, count);
-  }
+  hf_result_integer(context, count, &err);
 }
 
 /* ---- ledger_untrack ------------------------------------------------------ */
@@ -333,7 +315,7 @@ static void functions_ledger_untrack(sqlite3_context *context, int argc,
                                      sqlite3_value **argv) {
   HfConn *conn = sqlite3_user_data(context);
   HfError err = {SQLITE_OK, NULL};
-  const char *text = functions_text(
+  const char *text = hf_argument_text(
       argv[0], "ledger_untrack: the argument is the name of a table", &err);
   HfTxn txn = HF_TXN_NONE;
   (void)argc;
@@ -342,11 +324,7 @@ static void functions_ledger_untrack(sqlite3_context *context, int argc,
     functions_untrack(conn, text, &err);
     hf_txn_end(conn->db, txn, &err);
   }
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_int(context, 1);
-  }
+  hf_result_integer(context, 1, &err);
 }
 
 int ledger_track_register(HfConn *conn) {

@@ -177,10 +177,8 @@ int track_objects_create(HfConn *conn, const HfTable *table,
                          HfError *err) {
   int i;
   for (i = 0; i < TRACK_OBJECTS && err->rc == SQLITE_OK; i++) {
-    hf_exec(conn->db, err, "CREATE TRIGGER \"%w\".%s", table->schema,
-            objects[i].sql);
-    hf_guard_record(conn, table->schema, objects[i].name, table->name, "track",
-                    err);
+    hf_guard_create(conn, table->schema, objects[i].name, table->name, "track",
+                    objects[i].sql, err);
   }
   return err->rc;
 }
@@ -190,28 +188,10 @@ int track_objects_drop(HfConn *conn, const char *schema, const char *label,
   int i;
   for (i = 0; i < TRACK_OBJECTS && err->rc == SQLITE_OK; i++) {
     char *name = hf_format(err, "%s_track_%s", label, objects_suffix[i]);
-    hf_exec(conn->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"", schema,
-            name);
-    hf_guard_forget(conn, schema, NULL, name, err);
+    hf_guard_drop(conn, schema, name, NULL, err);
     sqlite3_free(name);
   }
   return err->rc;
-}
-
-char *track_object_sql(HfConn *conn, const char *schema, const char *name,
-                       HfError *err) {
-  char *sql;
-  hf_query_text(conn->db, err, &sql,
-                "SELECT sql FROM \"%w\".sqlite_schema"
-                " WHERE type = 'trigger' AND name = %Q COLLATE NOCASE",
-                schema, name);
-  return sql;
-}
-
-int track_object_is(const TrackObject *object, const char *sql) {
-  static const char verb[] = "CREATE TRIGGER ";
-  return object->sql != NULL && strncmp(sql, verb, sizeof(verb) - 1) == 0 &&
-         strcmp(sql + sizeof(verb) - 1, object->sql) == 0;
 }
 
 int track_guards(HfConn *conn, const HfTable *table, const TrackState *state,
@@ -223,12 +203,13 @@ int track_guards(HfConn *conn, const HfTable *table, const TrackState *state,
                          object, err) == SQLITE_OK) {
     for (i = 0; i < TRACK_OBJECTS && err->rc == SQLITE_OK; i++) {
       char *words = NULL;
-      char *sql = track_object_sql(conn, table->schema, object[i].name, err);
-      if (err->rc == SQLITE_OK && sql == NULL) {
+      int is = hf_guard_compare(conn, table->schema, object[i].name,
+                                object[i].sql, err);
+      if (err->rc == SQLITE_OK && is == 0) {
         words = hf_format(err, "%s is missing; ledger_track(%Q, %Q) makes it",
                           object[i].name, table->name, state->ledger);
         tell(context, "guard_missing", object[i].name, words, err);
-      } else if (err->rc == SQLITE_OK && !track_object_is(&object[i], sql)) {
+      } else if (err->rc == SQLITE_OK && is < 0) {
         words = hf_format(err,
                           "%s is not the one for the table, its columns and "
                           "its unique indexes; ledger_track(%Q, %Q) makes it "
@@ -237,7 +218,6 @@ int track_guards(HfConn *conn, const HfTable *table, const TrackState *state,
         tell(context, "guard_altered", object[i].name, words, err);
       }
       sqlite3_free(words);
-      sqlite3_free(sql);
     }
   }
   track_objects_clear(object);

@@ -107,11 +107,7 @@ static void busy_policy(sqlite3_context *context, int argc,
     hf_fail(&err, SQLITE_ERROR,
             "busy_policy: the policy must be 'fair' or 'default'");
   }
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_int64(context, timeout);
-  }
+  hf_result_integer(context, timeout, &err);
 }
 
 int hf_busy_register(HfConn *conn) {

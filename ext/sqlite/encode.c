@@ -62,6 +62,18 @@ int hf_value_whole(sqlite3_value *value, sqlite3_int64 *out) {
   return (double)*out == real;
 }
 
+const char *hf_argument_text(sqlite3_value *value, const char *words,
+                             HfError *err) {
+  const char *text = NULL;
+  if (sqlite3_value_type(value) != SQLITE_TEXT) {
+    hf_fail(err, SQLITE_ERROR, "%s", words);
+  } else {
+    text = (const char *)sqlite3_value_text(value);
+    if (text == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
+  }
+  return text;
+}
+
 const char *hf_value_text(sqlite3_value *value, size_t *size) {
   const char *text;
   *size = (size_t)sqlite3_value_bytes(value);

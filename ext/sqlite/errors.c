@@ -63,6 +63,15 @@ int hf_error_to_vtab(HfError *err, sqlite3_vtab *vtab) {
   return rc;
 }
 
+void hf_result_integer(sqlite3_context *context, sqlite3_int64 value,
+                       HfError *err) {
+  if (err->rc != SQLITE_OK) {
+    hf_error_to_result(err, context);
+  } else {
+    sqlite3_result_int64(context, value);
+  }
+}
+
 void hf_error_to_result(HfError *err, sqlite3_context *context) {
   assert(err->rc != SQLITE_OK);
   if (err->rc == SQLITE_NOMEM) {

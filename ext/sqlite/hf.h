@@ -69,6 +69,10 @@ char *hf_str_finish(sqlite3_str *str, HfError *err);
 int hf_error_to_vtab(HfError *err, sqlite3_vtab *vtab);
 void hf_error_to_result(HfError *err, sqlite3_context *context);
 
+/* A function's result: the error if there is one, else the integer. */
+void hf_result_integer(sqlite3_context *context, sqlite3_int64 value,
+                       HfError *err);
+
 /* A text formatted as by sqlite3_mprintf; NULL with SQLITE_NOMEM recorded. */
 char *hf_format(HfError *err, const char *format, ...);
 
@@ -191,6 +195,10 @@ int hf_any_null(int n, sqlite3_value **value);
 /* Is it an INTEGER, or a REAL that is a whole number of at most 53 bits?  Some
 ** bindings, such as those of JavaScript, bind every number as REAL. */
 int hf_value_whole(sqlite3_value *value, sqlite3_int64 *out);
+
+/* The TEXT of an argument; NULL with a failure of these words recorded. */
+const char *hf_argument_text(sqlite3_value *value, const char *words,
+                             HfError *err);
 
 /* The UTF-8 of a TEXT, which need not end with a zero; NULL without memory. */
 const char *hf_value_text(sqlite3_value *value, size_t *size);
@@ -354,6 +362,20 @@ extern const HfEmbeddedSql hf_embedded_sql[];
 ** before. */
 int hf_install_into(HfConn *conn, const char *schema, const char *area,
                     HfError *err);
+
+/* Make a guard and enter it in the manifest; `sql` is CREATE TRIGGER from the
+** name on.  Drop one, if it is there, and forget it; counts it in *count, which
+** may be NULL. */
+int hf_guard_create(HfConn *conn, const char *schema, const char *name,
+                    const char *table, const char *area, const char *sql,
+                    HfError *err);
+int hf_guard_drop(HfConn *conn, const char *schema, const char *name,
+                  sqlite3_int64 *count, HfError *err);
+
+/* A trigger against the text that it should have, from its name on, NULL when
+** it should not be there: 1 is right, 0 is missing, -1 is another. */
+int hf_guard_compare(HfConn *conn, const char *schema, const char *name,
+                     const char *wanted, HfError *err);
 
 /* Enter the trigger `name` of `schema` in the manifest there, which is made
 ** when missing; forget one guard, or with NULL for a name all of a table. */

@@ -368,6 +368,50 @@ int hf_guard_forget(HfConn *conn, const char *schema, const char *table,
                  name ? "name" : "table_name", name ? name : table);
 }
 
+int hf_guard_create(HfConn *conn, const char *schema, const char *name,
+                    const char *table, const char *area, const char *sql,
+                    HfError *err) {
+  hf_exec(conn->db, err, "CREATE TRIGGER \"%w\".%s", schema, sql);
+  return hf_guard_record(conn, schema, name, table, area, err);
+}
+
+/* The text of a trigger, for sqlite3_free; NULL when it is not there. */
+static char *install_trigger(HfConn *conn, const char *schema, const char *name,
+                             HfError *err) {
+  char *sql;
+  hf_query_text(conn->db, err, &sql,
+                "SELECT sql FROM \"%w\".sqlite_schema"
+                " WHERE type = 'trigger' AND name = %Q COLLATE NOCASE",
+                schema, name);
+  return sql;
+}
+
+int hf_guard_drop(HfConn *conn, const char *schema, const char *name,
+                  sqlite3_int64 *count, HfError *err) {
+  char *sql = install_trigger(conn, schema, name, err);
+  if (sql != NULL && count != NULL) ++*count;
+  sqlite3_free(sql);
+  hf_exec(conn->db, err, "DROP TRIGGER IF EXISTS \"%w\".\"%w\"", schema, name);
+  return hf_guard_forget(conn, schema, NULL, name, err);
+}
+
+int hf_guard_compare(HfConn *conn, const char *schema, const char *name,
+                     const char *wanted, HfError *err) {
+  static const char verb[] = "CREATE TRIGGER ";
+  char *sql = install_trigger(conn, schema, name, err);
+  int state;
+  if (sql == NULL) {
+    state = wanted == NULL;
+  } else {
+    state = wanted != NULL && strncmp(sql, verb, sizeof(verb) - 1) == 0 &&
+                    strcmp(sql + sizeof(verb) - 1, wanted) == 0
+                ? 1
+                : -1;
+  }
+  sqlite3_free(sql);
+  return state;
+}
+
 /* ---- the doctor's part --------------------------------------------------- */
 
 /* A table of another shape cannot be trusted, nor perhaps read.  *sound: it is
