@@ -59,7 +59,8 @@ CREATE INDEX IF NOT EXISTS control_event_key ON control_event(key, seq);
 -- Thresholds.  error_rate: mean above which a release is rolled back;
 -- degrade_rate: above which it is degraded; failures: consecutive ones that
 -- escalate; window: checks that are looked at; memory_mb: from which on a check
--- has failed; grace_ms: how long a release is watched.  acts: 0 decides, and
+-- has failed; grace_ms: how long a release is watched; alpha: the chance that
+-- the sequential test stops a release that is no worse.  acts: 0 decides, and
 -- does nothing.
 CREATE TABLE IF NOT EXISTS monitor_profile(
   name         TEXT NOT NULL PRIMARY KEY,
@@ -70,6 +71,7 @@ CREATE TABLE IF NOT EXISTS monitor_profile(
   window       INTEGER NOT NULL DEFAULT 5 CHECK (window BETWEEN 2 AND 1000),
   memory_mb    REAL NOT NULL DEFAULT 1024 CHECK (memory_mb BETWEEN 1 AND 1e15),
   acts         INTEGER NOT NULL DEFAULT 1 CHECK (acts IN (0, 1)),
+  alpha        REAL NOT NULL DEFAULT 0.05 CHECK (alpha BETWEEN 1e-9 AND 0.5),
   CHECK (failures <= window)
 ) STRICT, WITHOUT ROWID;
 
@@ -103,6 +105,24 @@ CREATE TABLE IF NOT EXISTS monitor_check(
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS monitor_check_release ON monitor_check(release, id);
+
+-- The sequential test of a release, once monitor_measure() was called: requests
+-- of the two arms, and of these the ones that were judged, for they are judged
+-- in blocks of both arms.  e_value: the evidence against the canary; 1 / alpha
+-- is enough.
+CREATE TABLE IF NOT EXISTS monitor_sequential(
+  release               TEXT NOT NULL PRIMARY KEY,
+  baseline_bad          INTEGER NOT NULL,
+  baseline_total        INTEGER NOT NULL,
+  canary_bad            INTEGER NOT NULL,
+  canary_total          INTEGER NOT NULL,
+  judged_baseline_bad   INTEGER NOT NULL,
+  judged_baseline_total INTEGER NOT NULL,
+  judged_canary_bad     INTEGER NOT NULL,
+  judged_canary_total   INTEGER NOT NULL,
+  log_e                 REAL NOT NULL,
+  e_value               REAL NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- What was decided after each check, and from what.
 CREATE TABLE IF NOT EXISTS monitor_decision(
@@ -138,7 +158,7 @@ CREATE VIEW IF NOT EXISTS monitor_result AS
 SELECT m.release, m.previous, m.started_at, m.ended_at,
        c.id, c.at, c.ok, c.error_rate, c.memory_mb, c.detail,
        p.error_rate AS error_limit, p.degrade_rate, p.grace_ms, p.failures,
-       p.window, p.memory_mb AS memory_limit, p.acts,
+       p.window, p.memory_mb AS memory_limit, p.acts, p.alpha,
        (c.ok IS NOT 1 OR c.error_rate IS NULL
         OR (c.memory_mb >= p.memory_mb) IS 1) AS failed,
        (c.error_rate > p.error_rate) IS 1 AS above
@@ -704,6 +724,28 @@ BEGIN
 END;
 
 
+-- Only monitor_measure() computes an e-value: without the extension nobody
+-- writes here.
+CREATE TRIGGER IF NOT EXISTS monitor_sequential_insert
+BEFORE INSERT ON monitor_sequential
+WHEN control_measuring(NEW.release) IS NOT 1
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_sequential is written by monitor_measure()');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_sequential_update
+BEFORE UPDATE ON monitor_sequential
+WHEN (NEW.release = OLD.release AND control_measuring(NEW.release)) IS NOT 1
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_sequential is written by monitor_measure()');
+END;
+
+CREATE TRIGGER IF NOT EXISTS monitor_sequential_delete
+BEFORE DELETE ON monitor_sequential
+BEGIN
+  SELECT RAISE(ABORT, 'monitor_sequential: what was measured stays on record');
+END;
+
 -- The verdict on a release by its last checks; the first rule that matches.
 -- A mean is rounded, so that a constant rate is not above itself; a rate that
 -- is not known does not lower it.  runs: F for a failure, '.' for none, in
@@ -712,6 +754,7 @@ END;
 CREATE VIEW IF NOT EXISTS monitor_verdict AS
 SELECT id, release, at, acts, previous,
        CASE
+         WHEN e_value * alpha >= 1                            THEN 'rollback'
          WHEN checks < 2                                      THEN 'healthy'
          WHEN mean > error_limit AND failed >= 3              THEN 'rollback'
          WHEN checks = window AND above = checks              THEN 'rollback'
@@ -720,6 +763,12 @@ SELECT id, release, at, acts, previous,
          ELSE                                                      'healthy'
        END AS decision,
        CASE
+         WHEN e_value * alpha >= 1
+         THEN printf('sequential test: error rate %.2f%% against %.2f%%, '
+                     || 'e-value %.4g',
+                     100.0 * judged_canary_bad / judged_canary_total,
+                     100.0 * judged_baseline_bad / judged_baseline_total,
+                     e_value)
          WHEN checks < 2
          THEN 'too few checks for a decision'
          WHEN mean > error_limit AND failed >= 3
@@ -744,10 +793,15 @@ SELECT id, release, at, acts, previous,
        || '","threshold":{"error_rate":' || error_limit
        || ',"degrade_rate":' || degrade_rate || ',"failures":' || failures
        || ',"window":' || window || ',"memory_mb":' || memory_limit
+       || coalesce(',"alpha":' || alpha || '},"sequential":{"e_value":'
+                   || e_value || ',"baseline":[' || judged_baseline_bad || ','
+                   || judged_baseline_total || '],"canary":['
+                   || judged_canary_bad || ',' || judged_canary_total || ']',
+                   '')
        || '},"checks":[' || list || ']}' AS evidence
   FROM (SELECT *, length(runs) - length(rtrim(runs, 'F')) AS failed_last
           FROM (SELECT release, previous, error_limit, degrade_rate, failures,
-                       window, memory_limit, acts,
+                       window, memory_limit, acts, alpha,
                        count(*) AS checks,
                        max(id) AS id,
                        max(at) AS at,
@@ -755,10 +809,8 @@ SELECT id, release, at, acts, previous,
                        sum(failed) AS failed,
                        sum(above) AS above,
                        group_concat(iif(failed, 'F', '.'), '') AS runs,
-                       group_concat('{"id":' || id || ',"at":' || at
-                         || ',"ok":' || coalesce(ok, 'null')
+                       group_concat('{"id":' || id || ',"failed":' || failed
                          || ',"error_rate":' || coalesce(error_rate, 'null')
-                         || ',"memory_mb":' || coalesce(memory_mb, 'null')
                          || '}') AS list
                   FROM monitor_result AS r
                  WHERE id >=
@@ -772,7 +824,8 @@ SELECT id, release, at, acts, previous,
                             FROM back
                            WHERE n < r.window AND back.id IS NOT NULL)
                         SELECT min(id) FROM back)
-                 GROUP BY release));
+                 GROUP BY release)
+          LEFT JOIN monitor_sequential USING (release));
 
 -- Each check is judged in its own transaction.
 CREATE TRIGGER IF NOT EXISTS monitor_check_decide AFTER INSERT ON monitor_check

@@ -5,6 +5,10 @@
 **   control_switch.c    killswitch_engage, killswitch_reset, control_seal,
 **                       monitor_start
 **   control_guard.c     killswitch_guard, killswitch_unguard
+**   control_measure.c   monitor_measure
+**   control_flag.c      flag
+**   control_drill.c     killswitch_drill
+**   control_doctor.c    the part of holdfast_check
 */
 #ifndef HF_CONTROL_CONTROL_H
 #define HF_CONTROL_CONTROL_H
@@ -20,5 +24,8 @@ const char *control_text(const char *function, const char *what,
 
 int control_switch_register(HfConn *conn);
 int control_guard_register(HfConn *conn);
+int control_measure_register(HfConn *conn);
+int control_flag_register(HfConn *conn);
+int control_drill_register(HfConn *conn);
 
 #endif

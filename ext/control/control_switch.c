@@ -211,5 +211,8 @@ int control_switch_register(HfConn *conn) {
 int hf_control_register(HfConn *conn) {
   int rc = control_switch_register(conn);
   if (rc == SQLITE_OK) rc = control_guard_register(conn);
+  if (rc == SQLITE_OK) rc = control_measure_register(conn);
+  if (rc == SQLITE_OK) rc = control_flag_register(conn);
+  if (rc == SQLITE_OK) rc = control_drill_register(conn);
   return rc;
 }

@@ -4,6 +4,7 @@
 **   errors.c     one error object, one way to raise
 **   connection.c state of one connection, shared by its functions and tables
 **   statement.c  prepared statements kept by a virtual table
+**   kept.c       prepared statements kept by functions
 **   encode.c     SQL values into the canonical encoding
 **   names.c      'schema.name'
 **   table.c      what an ordinary table is: columns, keys, unique indexes
@@ -122,6 +123,8 @@ typedef struct HfConn {
   struct HfLease *leases;   /* the connected ones, newest first */
   struct HfDenial *denials; /* of leases, that are in no history yet */
   void (*denials_free)(struct HfDenial *);
+  const char *measuring; /* the release that is measured right now, or NULL */
+  struct HfStmts *kept;  /* of functions, or NULL: not connected yet */
   HfBusy busy;
 } HfConn;
 
@@ -186,6 +189,10 @@ void hf_stmt_give(HfStmts *stmts, HfStmt *stmt);
 void hf_stmts_begin_transaction(HfStmts *stmts);
 void hf_stmts_end_transaction(HfStmts *stmts);
 void hf_stmts_clear(HfStmts *stmts);
+
+/* The same for functions, on any connection. */
+int hf_kept_take(HfConn *conn, const char *sql, HfStmt *out, HfError *err);
+void hf_kept_give(HfConn *conn, HfStmt *stmt);
 
 /* ---- arguments ----------------------------------------------------------- */
 
@@ -421,6 +428,7 @@ int hf_check_virtual(HfConn *conn, const char *schema, const char *module,
 
 int hf_version_register(HfConn *conn);
 int hf_busy_register(HfConn *conn);
+int hf_kept_register(HfConn *conn);
 int hf_install_register(HfConn *conn);
 int hf_check_register(HfConn *conn);
 int hf_attest_register(HfConn *conn);
@@ -431,5 +439,9 @@ int hf_control_register(HfConn *conn);
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_lease_doctor(HfConn *conn, HfFindings *list, HfError *err);
+int hf_control_doctor(HfConn *conn, HfFindings *list, HfError *err);
+
+/* What is behind the table killswitch_drill. */
+int hf_control_drill(HfConn *conn, HfFindings *list, HfError *err);
 
 #endif

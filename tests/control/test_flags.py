@@ -1,6 +1,9 @@
 """Flags: what may be set, what is read, and what is read while the kill switch
 is on."""
+import apsw
 import pytest
+
+import conftest
 
 FLAGS = """
 INSERT INTO flag(name, kind, default_value, safe_value, allowed) VALUES
@@ -170,3 +173,85 @@ def test_safe_values_stay_while_the_switch_is_on(flags):
     flags.run("UPDATE flag SET description = 'x' WHERE name = 'UI'")
     flags.run("INSERT INTO flag VALUES ('NEW', 'text', 'a', 'b', NULL, '')")
     assert read(flags, "NEW") == ("b", None, "safe")
+
+
+# ---- flag(name) --------------------------------------------------------------
+
+
+@pytest.fixture(name="f")
+def with_extension(tmp_path):
+    f = conftest.Database(tmp_path / "f.db", loaded=True)
+    f.run("SELECT holdfast_install('control');"
+          " INSERT INTO flag(name, kind, default_value, safe_value)"
+          " VALUES ('COLOUR', 'text', 'red', 'grey')")
+    yield f
+    f.close()
+
+
+def test_flag(f, tmp_path):
+    other = apsw.Connection(str(tmp_path / "f.db"))
+    put = other.cursor().execute
+    assert f.run("SELECT flag('COLOUR'), flag('colour'), flag(NULL)") == [
+        ("red", "red", None)]
+    put("INSERT INTO settings(key, value) VALUES ('COLOUR', 'blue')")
+    assert f.value("SELECT flag('COLOUR')") == "blue"
+    f.run("BEGIN; UPDATE settings SET value = 'green' WHERE key = 'COLOUR'")
+    assert f.value("SELECT flag('COLOUR')") == "green"
+    f.run("ROLLBACK")
+    assert f.value("SELECT flag('COLOUR')") == "blue"
+    put("INSERT OR REPLACE INTO settings (key, value)"
+        " VALUES ('DISABLE_NEW', '1')")
+    assert f.run("SELECT flag('COLOUR'), flag('DISABLE_NEW')") == [
+        ("grey", "1")]
+    other.close()
+
+
+@pytest.mark.parametrize("argument, words", [
+    ("'NONE'", "flag: there is no flag NONE; define it with INSERT INTO flag"),
+    ("''", "flag: there is no flag ; define it"), ("5", "there is no flag 5"),
+    ("x'434f4c4f5552'", "there is no flag COLOUR"),
+    ("'COLOUR' || char(0)", "there is no flag COLOUR")])
+def test_flags_that_are_none(f, argument, words):
+    f.fails(f"SELECT flag({argument})", words)
+
+
+def test_flag_in_views_and_triggers(f):
+    f.run("CREATE TABLE t(x); CREATE VIEW v AS SELECT flag('COLOUR') AS c;"
+          " CREATE TRIGGER g BEFORE INSERT ON t WHEN flag('COLOUR') IS NOT"
+          " 'red' BEGIN SELECT RAISE(ABORT, 'red only'); END")
+    f.run("PRAGMA trusted_schema = OFF")
+    f.run("INSERT INTO t VALUES (1), (2)")
+    assert f.value("SELECT c FROM v") == "red"
+    f.run("INSERT INTO settings(key, value) VALUES ('COLOUR', 'blue')")
+    f.fails("INSERT INTO t VALUES (3)", "red only")
+
+
+def test_flag_is_not_led_astray(f):
+    f.run("CREATE TEMP TABLE flag_value(name, value);"
+          " INSERT INTO flag_value VALUES ('COLOUR', 'black')")
+    assert f.value("SELECT flag('COLOUR')") == "red"
+
+
+def test_flag_outlives_the_schema_and_closes(tmp_path):
+    connection = apsw.Connection(str(tmp_path / "n.db"))
+    conftest.load_apsw(connection)
+    run = connection.cursor().execute
+    with pytest.raises(apsw.Error) as error:
+        run("SELECT flag('A')")
+    assert "there are no flags in main; SELECT holdfast_install('control')" \
+        in str(error.value)
+    run("SELECT holdfast_install('control')").fetchall()
+    for _ in range(3):
+        assert run("SELECT flag('DISABLE_NEW')").fetchall() == [("0",)]
+        run("CREATE TABLE t(x); DROP TABLE t").fetchall()
+    connection.close(force=False)  # no statement holds it up
+
+
+def test_flag_where_the_keeping_table_is_taken(tmp_path):
+    connection = apsw.Connection(str(tmp_path / "n.db"))
+    conftest.load_apsw(connection)
+    run = connection.cursor().execute
+    run("SELECT holdfast_install('control'); CREATE TABLE holdfast_kept(x)"
+        ).fetchall()
+    assert run("SELECT flag('DISABLE_NEW')").fetchall() == [("0",)]
+    connection.close(force=False)
