@@ -200,6 +200,16 @@ typedef struct Operation {
   "INSERT INTO t VALUES (1, 'one', 1.5), (2, 'two', x'00');"
 #define TRACKED TABLE "SELECT ledger_track('t', 'l');"
 
+/* What is sealed may lag behind, so it is not part of the state. */
+#define CONTROL \
+  LEDGER \
+  "SELECT holdfast_install('control'); CREATE TABLE t(v); INSERT INTO t " \
+  "VALUES (1); SELECT killswitch_guard('t'), control_seal();" \
+  "SELECT monitor_start('r2', 'staging', 'r1');" \
+  "SELECT monitor_measure('r2', 'baseline', 950, 1000);" \
+  "SELECT monitor_measure('r2', 'canary', 850, 1000);" \
+  "SELECT monitor_measure('r2', 'baseline', 950, 1000);"
+
 static const Operation operations[] = {
     {"create", "SELECT 1", LEDGER, 1},
     {"append", LEDGER, "INSERT INTO l(a, x) VALUES ('first', x'00')", 1},
@@ -304,6 +314,17 @@ static const Operation operations[] = {
     {"lease table", LEDGER "CREATE TABLE w(r, k)",
      "CREATE VIRTUAL TABLE p USING lease(lock_delay_ms=5)", 1},
     {"lease table renamed", LEASE, "ALTER TABLE p RENAME TO q", 1},
+    {"switch", CONTROL, "SELECT killswitch_engage('fire', 'ann')", 1},
+    {"kill guard", CONTROL "DROP TRIGGER t_kill_update",
+     "SELECT killswitch_guard('t', 'STOP')", 1},
+    {"drill", CONTROL "DROP TRIGGER t_kill_update",
+     "SELECT killswitch_drill(); SELECT * FROM killswitch_drill", 0},
+    {"flags", CONTROL,
+     "SELECT flag('DISABLE_NEW'), flag('KILLSWITCH_QUIET_MS') FROM t;"
+     "SELECT * FROM holdfast_check",
+     0},
+    {"measure", CONTROL, "SELECT monitor_measure('r2', 'canary', 850, 1000)",
+     1},
     {"rename", LEDGER SOME, "ALTER TABLE l RENAME TO m", 1},
     {"drop",
      "CREATE VIRTUAL TABLE l USING ledger(a TEXT, drop='always');"
@@ -340,6 +361,11 @@ static char *dump(sqlite3 *db) {
       "SELECT group_concat(kind) FROM p_event",
       "SELECT group_concat(holder || token || expires_at) FROM p_held",
       "SELECT token || now FROM lease_high_water",
+      "SELECT group_concat(key || value) FROM settings",
+      "SELECT count(*) FROM control_event",
+      "SELECT group_concat(decision) FROM monitor_decision",
+      "SELECT count(*) FROM control_outbox",
+      "SELECT group_concat(e_value) FROM monitor_sequential",
       "SELECT count(*) FROM holdfast_area"};
   char *all = sqlite3_mprintf("");
   size_t i;

@@ -133,3 +133,30 @@ def test_no_process_outlives_its_test(tree):
     assert tree.run()[0] == 0
     subprocess.run(["sleep", "1"], check=True)
     assert not mark.exists()
+
+
+def test_groups_beside_each_other(tree):
+    tree.unit("good", 0)
+    tree.add("tests/a/test_a.py", "def test_good(): pass\n")
+    tree.add(
+        "tests/b/test_b.py",
+        "import pytest\n"
+        "def test_bad(): assert 0\n"
+        "def test_absent(): pytest.skip('none here')\n",
+    )
+    for jobs in ("1", "2", "9"):
+        status, last, output = tree.run("--jobs", jobs)
+        assert (status, last) == (1, "2 passed, 1 failed, 1 skipped")
+        assert "failed: b: test_bad" in output
+
+
+def test_a_group_whose_runner_is_killed(tree):
+    tree.add(
+        "tests/a/test_a.py",
+        "import os, signal\n"
+        "def test_it(): os.kill(os.getppid(), signal.SIGKILL)\n",
+    )
+    tree.add("tests/b/test_b.py", "def test_good(): pass\n")
+    status, last, output = tree.run("--jobs", "2")
+    assert (status, last) == (1, "1 passed, 1 failed")
+    assert "failed: a: no end, status -9" in output
