@@ -72,6 +72,11 @@ CREATE TABLE IF NOT EXISTS monitor_profile(
   memory_mb    REAL NOT NULL DEFAULT 1024 CHECK (memory_mb BETWEEN 1 AND 1e15),
   acts         INTEGER NOT NULL DEFAULT 1 CHECK (acts IN (0, 1)),
   alpha        REAL NOT NULL DEFAULT 0.05 CHECK (alpha BETWEEN 1e-9 AND 0.5),
+  evidence     TEXT AS (
+                 '{"error_rate":' || error_rate || ',"degrade_rate":'
+                 || degrade_rate || ',"failures":' || failures || ',"window":'
+                 || window || ',"memory_mb":' || memory_mb || ',"alpha":'
+                 || alpha || '}') STORED,
   CHECK (failures <= window)
 ) STRICT, WITHOUT ROWID;
 
@@ -124,7 +129,8 @@ CREATE TABLE IF NOT EXISTS monitor_sequential(
   e_value               REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What was decided after each check, and from what.
+-- What was decided after each check, and from what.  Those of a release are
+-- found by the index of its checks, which have the same ids.
 CREATE TABLE IF NOT EXISTS monitor_decision(
   id       INTEGER PRIMARY KEY, -- that of the check
   release  TEXT NOT NULL,
@@ -133,9 +139,6 @@ CREATE TABLE IF NOT EXISTS monitor_decision(
   reason   TEXT NOT NULL,
   evidence TEXT NOT NULL
 ) STRICT;
-
-CREATE INDEX IF NOT EXISTS monitor_decision_release
-    ON monitor_decision(release, id);
 
 -- What an orchestrator must do.  It claims an action with the fencing token of
 -- a lease on 'outbox/<id>' in control_lease, and says what came of it.
@@ -158,7 +161,7 @@ CREATE VIEW IF NOT EXISTS monitor_result AS
 SELECT m.release, m.previous, m.started_at, m.ended_at,
        c.id, c.at, c.ok, c.error_rate, c.memory_mb, c.detail,
        p.error_rate AS error_limit, p.degrade_rate, p.grace_ms, p.failures,
-       p.window, p.memory_mb AS memory_limit, p.acts, p.alpha,
+       p.window, p.acts, p.alpha, p.evidence AS threshold,
        (c.ok IS NOT 1 OR c.error_rate IS NULL
         OR (c.memory_mb >= p.memory_mb) IS 1) AS failed,
        (c.error_rate > p.error_rate) IS 1 AS above
@@ -661,22 +664,22 @@ END;
 CREATE TRIGGER IF NOT EXISTS monitor_check_insert BEFORE INSERT ON monitor_check
 BEGIN
   SELECT 1
-    FROM json_each('{}',
-      (SELECT 'monitor_check: release '
-              || coalesce(substr(NEW.release, 1, 100), 'NULL')
-              || ' is not monitored; INSERT INTO monitor first'
-        WHERE NOT EXISTS (SELECT 1 FROM monitor
-                           WHERE release = NEW.release)));
+    FROM (SELECT 'monitor_check: release '
+                 || coalesce(substr(NEW.release, 1, 100), 'NULL')
+                 || ' is not monitored; INSERT INTO monitor first' AS words
+           WHERE NOT EXISTS (SELECT 1 FROM monitor
+                              WHERE release = NEW.release)) AS w
+   CROSS JOIN json_each('{}', w.words);
   SELECT 1
-    FROM json_each('{}',
-      (SELECT 'monitor_check: the monitor of ' || substr(NEW.release, 1, 100)
-              || ' has ended: '
-              || coalesce(ended_why, 'its grace period is over')
-         FROM monitor AS m
-         JOIN monitor_profile AS p ON p.name = m.profile
-        WHERE release = NEW.release
-          AND (ended_at IS NOT NULL
-               OR (NEW.at < started_at + grace_ms) IS 0)));
+    FROM (SELECT 'monitor_check: the monitor of ' || substr(NEW.release, 1, 100)
+                 || ' has ended: '
+                 || coalesce(ended_why, 'its grace period is over') AS words
+            FROM monitor AS m
+            JOIN monitor_profile AS p ON p.name = m.profile
+           WHERE release = NEW.release
+             AND (ended_at IS NOT NULL
+                  OR (NEW.at < started_at + grace_ms) IS 0)) AS w
+   CROSS JOIN json_each('{}', w.words);
   SELECT CASE
     WHEN NEW.ok NOT IN (0, 1)
     THEN RAISE(ABORT, 'monitor_check: ok is 1, 0 or NULL')
@@ -784,24 +787,23 @@ SELECT id, release, at, acts, previous,
                      100 * coalesce(mean, 0))
          ELSE 'all checks pass'
        END AS reason,
-       '{"mean_error_rate":' || coalesce(mean, 'null')
-       || ',"failed":' || failed || ',"pattern":"'
-       || CASE WHEN instr(runs, 'FFF') THEN 'consecutive_failures'
-               WHEN failed_last >= 2   THEN 'recent_failures'
-               WHEN failed > 0         THEN 'intermittent_failures'
-               ELSE                         'healthy' END
-       || '","threshold":{"error_rate":' || error_limit
-       || ',"degrade_rate":' || degrade_rate || ',"failures":' || failures
-       || ',"window":' || window || ',"memory_mb":' || memory_limit
-       || coalesce(',"alpha":' || alpha || '},"sequential":{"e_value":'
-                   || e_value || ',"baseline":[' || judged_baseline_bad || ','
-                   || judged_baseline_total || '],"canary":['
-                   || judged_canary_bad || ',' || judged_canary_total || ']',
-                   '')
-       || '},"checks":[' || list || ']}' AS evidence
+       printf('{"mean_error_rate":%s,"failed":%d,"pattern":"%s",'
+              || '"threshold":%s%s,"checks":[%s]}',
+              coalesce(mean, 'null'), failed,
+              CASE WHEN instr(runs, 'FFF') THEN 'consecutive_failures'
+                   WHEN failed_last >= 2   THEN 'recent_failures'
+                   WHEN failed > 0         THEN 'intermittent_failures'
+                   ELSE                         'healthy' END,
+              threshold,
+              iif(e_value IS NULL, '',
+                  printf(',"sequential":{"e_value":%!.15g,"baseline":[%d,%d],'
+                         || '"canary":[%d,%d]}', e_value,
+                         judged_baseline_bad, judged_baseline_total,
+                         judged_canary_bad, judged_canary_total)),
+              list) AS evidence
   FROM (SELECT *, length(runs) - length(rtrim(runs, 'F')) AS failed_last
           FROM (SELECT release, previous, error_limit, degrade_rate, failures,
-                       window, memory_limit, acts, alpha,
+                       window, acts, alpha, threshold,
                        count(*) AS checks,
                        max(id) AS id,
                        max(at) AS at,
@@ -809,9 +811,9 @@ SELECT id, release, at, acts, previous,
                        sum(failed) AS failed,
                        sum(above) AS above,
                        group_concat(iif(failed, 'F', '.'), '') AS runs,
-                       group_concat('{"id":' || id || ',"failed":' || failed
-                         || ',"error_rate":' || coalesce(error_rate, 'null')
-                         || '}') AS list
+                       group_concat(printf(
+                         '{"id":%d,"failed":%d,"error_rate":%s}',
+                         id, failed, coalesce(error_rate, 'null'))) AS list
                   FROM monitor_result AS r
                  WHERE id >=
                        (WITH RECURSIVE back(id, n) AS (

@@ -24,33 +24,67 @@ const char *control_text(const char *function, const char *what,
   return NULL;
 }
 
+/* Step a kept statement that is bound, and give it back.  *out: the integer of
+** its row, or `none`. */
+static int switch_step(HfConn *conn, HfStmt *stmt, sqlite3_int64 none,
+                       sqlite3_int64 *out, HfError *err) {
+  *out = none;
+  if (hf_step_done(conn->db, stmt->p, err) == SQLITE_OK &&
+      sqlite3_data_count(stmt->p) > 0) {
+    *out = sqlite3_column_int64(stmt->p, 0);
+  }
+  hf_kept_give(conn, stmt);
+  return err->rc;
+}
+
+static int switch_query(HfConn *conn, const char *sql, sqlite3_int64 argument,
+                        sqlite3_int64 *out, HfError *err) {
+  HfStmt stmt;
+  *out = 0;
+  if (err->rc != SQLITE_OK ||
+      hf_kept_take(conn, sql, &stmt, err) != SQLITE_OK) {
+    return err->rc;
+  }
+  sqlite3_bind_int64(stmt.p, 1, argument);
+  return switch_step(conn, &stmt, 0, out, err);
+}
+
 /* ---- sealing ------------------------------------------------------------- */
 
 #define SWITCH_LEDGER \
-  "CREATE VIRTUAL TABLE IF NOT EXISTS main.control_ledger USING ledger(" \
+  "CREATE VIRTUAL TABLE main.control_ledger USING ledger(" \
   "event INTEGER NOT NULL UNIQUE, event_at INTEGER NOT NULL," \
   " key TEXT NOT NULL INDEXED, old_value TEXT, new_value TEXT, actor TEXT," \
   " reason TEXT, approver TEXT)"
 
 /* Append the events that are not in the ledger yet; *count: how many. */
 static int switch_seal(HfConn *conn, sqlite3_int64 *count, HfError *err) {
-  sqlite3_int64 last = 0;
+  static const char append[] =
+      "INSERT INTO main.control_ledger(event, event_at, key, old_value,"
+      " new_value, actor, reason, approver)"
+      " SELECT seq, at, key, old_value, new_value, actor, reason, approver"
+      "   FROM main.control_event WHERE seq > ?1 ORDER BY seq";
+  sqlite3_int64 last = 0, none;
+  HfStmt stmt;
   *count = 0;
-  hf_exec(conn->db, err, SWITCH_LEDGER);
-  hf_query_int(conn->db, err, 0, &last,
-               "SELECT event FROM main.control_ledger ORDER BY seq DESC"
-               " LIMIT 1");
-  hf_query_int(conn->db, err, 0, count,
-               "SELECT count(*) FROM main.control_event WHERE seq > %lld",
-               last);
-  if (*count == 0 || err->rc != SQLITE_OK) return err->rc;
-  return hf_exec(conn->db, err,
-                 "INSERT INTO main.control_ledger(event, event_at, key,"
-                 " old_value, new_value, actor, reason, approver)"
-                 " SELECT seq, at, key, old_value, new_value, actor, reason,"
-                 " approver FROM main.control_event WHERE seq > %lld"
-                 " ORDER BY seq",
-                 last);
+  if (sqlite3_table_column_metadata(conn->db, "main", "control_ledger", NULL,
+                                    NULL, NULL, NULL, NULL,
+                                    NULL) != SQLITE_OK) {
+    hf_exec(conn->db, err, SWITCH_LEDGER);
+  }
+  switch_query(conn,
+               "SELECT event FROM main.control_ledger_entry"
+               " ORDER BY seq DESC LIMIT 1",
+               0, &last, err);
+  if (err->rc != SQLITE_OK ||
+      hf_kept_take(conn, append, &stmt, err) != SQLITE_OK) {
+    return err->rc;
+  }
+  sqlite3_bind_int64(stmt.p, 1, last);
+  if (switch_step(conn, &stmt, 0, &none, err) == SQLITE_OK) {
+    *count = sqlite3_changes(conn->db);
+  }
+  return err->rc;
 }
 
 /* The same, where a failure must not keep the switch from being thrown: the
@@ -92,24 +126,30 @@ static void switch_seal_function(sqlite3_context *context, int argc,
 
 /* Set it, unless it reads so already; *changed: whether it was set. */
 static int switch_set(HfConn *conn, int on, const char *actor,
-                      const char *reason, const char *approver, int *changed,
-                      HfError *err) {
-  sqlite3_int64 off = 0;
+                      const char *reason, const char *approver,
+                      sqlite3_int64 *changed, HfError *err) {
+  static const char set[] =
+      "INSERT INTO main.settings(key, value, updated_by, reason, approved_by)"
+      " VALUES ('" CONTROL_SWITCH "', ?1, ?2, ?3, ?4)"
+      " ON CONFLICT(key) DO UPDATE SET value = excluded.value,"
+      " updated_at = excluded.updated_at, updated_by = excluded.updated_by,"
+      " reason = excluded.reason, approved_by = excluded.approved_by";
+  sqlite3_int64 off = 0, none;
+  HfStmt stmt;
   *changed = 0;
-  hf_query_int(conn->db, err, 0, &off,
-               "SELECT value IS '0' FROM main.settings WHERE key = %Q",
-               CONTROL_SWITCH);
-  if (err->rc != SQLITE_OK || on != (int)off) return err->rc;
+  if (switch_query(conn,
+                   "SELECT value IS '0' FROM main.settings"
+                   " WHERE key = '" CONTROL_SWITCH "'",
+                   0, &off, err) != SQLITE_OK ||
+      on != (int)off || hf_kept_take(conn, set, &stmt, err) != SQLITE_OK) {
+    return err->rc;
+  }
   *changed = 1;
-  return hf_exec(conn->db, err,
-                 "INSERT INTO main.settings(key, value, updated_by, reason,"
-                 " approved_by) VALUES (%Q, '%d', %Q, %Q, %Q)"
-                 " ON CONFLICT(key) DO UPDATE SET value = excluded.value,"
-                 " updated_at = excluded.updated_at,"
-                 " updated_by = excluded.updated_by,"
-                 " reason = excluded.reason,"
-                 " approved_by = excluded.approved_by",
-                 CONTROL_SWITCH, on, actor, reason, approver);
+  sqlite3_bind_text(stmt.p, 1, on ? "1" : "0", 1, SQLITE_STATIC);
+  sqlite3_bind_text(stmt.p, 2, actor, -1, SQLITE_STATIC);
+  sqlite3_bind_text(stmt.p, 3, reason, -1, SQLITE_STATIC);
+  sqlite3_bind_text(stmt.p, 4, approver, -1, SQLITE_STATIC);
+  return switch_step(conn, &stmt, 0, &none, err);
 }
 
 static void switch_door(sqlite3_context *context, const char *function, int on,
@@ -122,7 +162,7 @@ static void switch_door(sqlite3_context *context, const char *function, int on,
   const char *approver =
       actor && !on ? control_text(function, "the approver", argv[2], &err)
                    : NULL;
-  int changed = 0;
+  sqlite3_int64 changed = 0;
   HfTxn txn;
   if (err.rc == SQLITE_OK &&
       hf_txn_begin(conn->db, "main", function, &txn, &err) == SQLITE_OK) {

@@ -168,6 +168,7 @@ typedef struct HfStmts {
   sqlite3_stmt *idle[HF_STMTS];
   unsigned char local[HF_STMTS]; /* 1: must not outlive the transaction */
   int transaction;               /* the table takes part in one */
+  int any; /* those that use virtual tables may outlive it */
 } HfStmts;
 
 /* A statement on loan from an HfStmts. */

@@ -28,6 +28,7 @@ static int kept_connect(sqlite3 *db, void *aux, int argc,
   if (table == NULL) return SQLITE_NOMEM;
   memset(table, 0, sizeof(*table));
   table->conn = hf_conn_ref(aux);
+  table->stmts.any = 1; /* nothing refers to this table, so no circle is made */
   table->conn->kept = &table->stmts;
   *out = &table->base;
   return SQLITE_OK;
@@ -109,6 +110,7 @@ int hf_kept_take(HfConn *conn, const char *sql, HfStmt *out, HfError *err) {
     return hf_stmt_take(conn->kept, conn->db, sql, out, err);
   }
   memset(&none, 0, sizeof(none));
+  none.any = 1;
   return hf_stmt_take(&none, conn->db, sql, out, err);
 }
 

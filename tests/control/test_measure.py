@@ -189,6 +189,8 @@ def test_nobody_else_writes_it(m, sql):
 
 
 def test_a_trigger_does_not_write_beside_it(m):
+    assert m.run("SELECT control_measuring('r2'), control_measuring(NULL)") \
+        == [(0, 0)]
     m.run("CREATE TRIGGER t AFTER INSERT ON monitor_sequential BEGIN"
           " UPDATE monitor_sequential SET e_value = 0 WHERE release ="
           " NEW.release; END")

@@ -148,7 +148,7 @@ def test_evidence(m):
     assert evidence["failed"] == 2
     assert evidence["threshold"] == {
         "error_rate": 0.2, "degrade_rate": 0.05, "failures": 2, "window": 5,
-        "memory_mb": 1024.0}
+        "memory_mb": 1024.0, "alpha": 0.05}
     assert evidence["checks"] == [
         {"id": 1, "failed": 0, "error_rate": 0.1},
         {"id": 2, "failed": 1, "error_rate": None},

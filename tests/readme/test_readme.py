@@ -30,13 +30,16 @@ FUNCTIONS = {
     ("attest_verify", -1): PURE,
     ("busy_policy", 1): DIRECTONLY,
     ("busy_policy", 2): DIRECTONLY,
+    ("control_measuring", 1): INNOCUOUS,
     ("control_seal", 0): DIRECTONLY,
     ("dsse_sign", 3): DIRECTONLY | DETERMINISTIC,
     ("dsse_sign", 4): DIRECTONLY | DETERMINISTIC,
     ("dsse_verify", 2): PURE,
+    ("flag", 1): INNOCUOUS,
     ("holdfast_debug", 0): 0,
     ("holdfast_install", -1): DIRECTONLY,
     ("holdfast_version", 0): PURE,
+    ("killswitch_drill", 0): DIRECTONLY,
     ("killswitch_engage", 2): DIRECTONLY,
     ("killswitch_guard", 1): DIRECTONLY,
     ("killswitch_guard", 2): DIRECTONLY,
@@ -84,6 +87,7 @@ FUNCTIONS = {
     ("merkle_root", 1): PURE,
     ("merkle_verify_consistency", 5): PURE,
     ("merkle_verify_inclusion", 5): PURE,
+    ("monitor_measure", 4): DIRECTONLY,
     ("monitor_start", 2): DIRECTONLY,
     ("monitor_start", 3): DIRECTONLY,
     ("note_keygen", 1): DIRECTONLY,
@@ -91,7 +95,7 @@ FUNCTIONS = {
     ("note_verify", -1): PURE,
 }
 MODULES = {"ledger", "lease", "ledger_verify", "ledger_reconcile",
-           "holdfast_check"}
+           "holdfast_check", "holdfast_kept", "killswitch_drill"}
 
 
 def registered(connection):
@@ -187,10 +191,13 @@ def shell(path, statement):
     return done.stdout.splitlines(), error
 
 
-def test_the_tour(tmp_path):
+@pytest.mark.parametrize("section, before", [
+    ("Five minutes", ""), ("Control", "SELECT holdfast_install('control')")])
+def test_the_tour(tmp_path, section, before):
     """Each statement through the shell, in a process of its own, on a file."""
     path, seen = str(tmp_path / "tour.db"), 0
-    for block in blocks("Five minutes"):
+    shell(path, before)
+    for block in blocks(section):
         for statement, expected in statements(block):
             rows, error = shell(path, statement)
             if expected and expected[0].startswith("Error: "):
