@@ -20,21 +20,22 @@ int hf_within(double value, double least, double most) {
 /* ---- the scale ----------------------------------------------------------- */
 
 /* What Stirling's formula leaves: log Gamma(z) is (z - 1/2) log z - z
-** + log(2 pi)/2 plus this.  DLMF 5.11.1 from 16 on; below, by the recurrence
+** + log(2 pi)/2 plus this.  DLMF 5.11.1 from 10 on; below, by the recurrence
 ** Gamma(z + k) = z (z+1) ... (z+k-1) Gamma(z). */
 static double beta_stirling(double z) {
+  static const double term[] = {1.0 / 12,    -1.0 / 360, 1.0 / 1260,
+                                -1.0 / 1680, 1.0 / 1188, -691.0 / 360360,
+                                1.0 / 156};
   double shifted = z, product = 1, w, rest = 0;
-  int k = 0;
-  while (shifted < 16) {
+  int i, k = 0;
+  while (shifted < 10) {
     product *= shifted;
     shifted += 1;
     k++;
   }
   w = 1 / (shifted * shifted);
-  rest =
-      (1.0 / 12 - w * (1.0 / 360 - w * (1.0 / 1260 -
-                                        w * (1.0 / 1680 - w * (1.0 / 1188))))) /
-      shifted;
+  for (i = 6; i >= 0; i--) rest = rest * w + term[i];
+  rest /= shifted;
   if (k > 0) {
     rest +=
         (shifted - 0.5) * log(shifted) - (z - 0.5) * log(z) - k - log(product);
