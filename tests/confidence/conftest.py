@@ -2,6 +2,7 @@
 extension loaded, in several settings; and connections without it."""
 import importlib.util
 import pathlib
+import shutil
 
 import apsw
 import pytest
@@ -40,9 +41,16 @@ class Database(shared.Database):
               day=None):
         """One on each of so many findings of their own."""
         first = self.value("SELECT count(*) FROM confidence_violation")
-        for i in range(first, first + count):
-            self.violation(f"v{i}", pattern, detector)
-            self.vote(f"v{i}", action, reason, day=day)
+        at = None if day is None else START + round(day * DAY)
+        names = ("WITH RECURSIVE c(i) AS (SELECT ?1 UNION ALL SELECT i + 1"
+                 " FROM c WHERE i < ?1 + ?2 - 1) INSERT INTO ")
+        if count > 0:
+            self.run(names + "confidence_violation(id, pattern_id, detector_id)"
+                     " SELECT 'v' || i, ?3, ?4 FROM c",
+                     (first, count, pattern, detector))
+            self.run(names + "confidence_feedback(violation_id, action, reason,"
+                     " author, at) SELECT 'v' || i, ?3, ?4, 'ann', ?5 FROM c",
+                     (first, count, action, reason, at))
 
     def base(self, alpha, beta, pattern="p"):
         self.run("INSERT OR REPLACE INTO confidence_pattern VALUES (?, ?, ?)",
@@ -73,20 +81,33 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(params=SETTINGS, ids=list(SETTINGS))
-def db(request, tmp_path):
-    database = Database(tmp_path / "test.db", **SETTINGS[request.param])
-    database.run("PRAGMA synchronous=OFF")
+@pytest.fixture(scope="session", name="template")
+def installed(tmp_path_factory):
+    """Installed once; each test has a copy."""
+    path = tmp_path_factory.mktemp("confidence") / "template.db"
+    database = Database(path, journal="delete")
     database.run("SELECT holdfast_install('confidence')")
+    database.close()
+    return path
+
+
+def copy_of(template, folder, setting):
+    shutil.copy(template, folder / "test.db")
+    database = Database(folder / "test.db", **setting)
+    database.run("PRAGMA synchronous=OFF")
+    return database
+
+
+@pytest.fixture(params=SETTINGS, ids=list(SETTINGS))
+def db(request, template, tmp_path):
+    database = copy_of(template, tmp_path, SETTINGS[request.param])
     yield database
     database.close()
 
 
 @pytest.fixture(name="one")
-def in_one_setting(tmp_path):
+def in_one_setting(template, tmp_path):
     """For what no setting can matter to."""
-    database = Database(tmp_path / "test.db", trusted=0, defensive=1)
-    database.run("PRAGMA synchronous=OFF")
-    database.run("SELECT holdfast_install('confidence')")
+    database = copy_of(template, tmp_path, SETTINGS["untrusted"])
     yield database
     database.close()
