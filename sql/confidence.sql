@@ -471,14 +471,20 @@ BEGIN
 END;
 
 -- It is filled in; older feedback of that person on that violation is replaced
--- or undone; and so is this one, if it was late.
+-- or undone; and so is this one, if it was late.  A clock that was set back does
+-- not make it late.
 CREATE TRIGGER IF NOT EXISTS confidence_feedback_inserted
 AFTER INSERT ON confidence_feedback
 BEGIN
   SELECT RAISE(ABORT, 'confidence_feedback is append-only; leave id out')
    WHERE NEW.id < 1;
   UPDATE confidence_feedback
-     SET at = coalesce(NEW.at, (SELECT now FROM confidence_now)),
+     SET at = coalesce(NEW.at,
+                       (SELECT max(now, coalesce(max(n.at), 0))
+                          FROM confidence_now
+                          LEFT JOIN confidence_feedback AS n
+                            ON n.violation_id = NEW.violation_id
+                           AND n.author IS NEW.author)),
          pattern_id = (SELECT pattern_id FROM confidence_violation
                         WHERE id = NEW.violation_id),
          detector_id = (SELECT detector_id FROM confidence_violation
@@ -514,7 +520,7 @@ BEGIN
           NEW.expires_at, NEW.note) IS NOT
          (OLD.id, OLD.violation_id, OLD.action, OLD.reason, OLD.author,
           OLD.expires_at, OLD.note)
-      OR NEW.at IS NOT coalesce(OLD.at, (SELECT now FROM confidence_now))
+      OR NEW.at IS NOT coalesce(OLD.at, NEW.at) OR NEW.at IS NULL
       OR (NEW.pattern_id, NEW.detector_id) IS NOT
          (SELECT coalesce(OLD.pattern_id, v.pattern_id),
                  coalesce(OLD.detector_id, v.detector_id)

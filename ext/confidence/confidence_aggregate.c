@@ -73,7 +73,7 @@ static void posterior_row(sqlite3_context *context, int argc,
                           sqlite3_value **argv, int sign) {
   Posterior *state = sqlite3_aggregate_context(context, sizeof(*state));
   HfError err = {SQLITE_OK, NULL};
-  double alpha, beta, weight = 1;
+  double alpha = 0, beta = 0, weight = 1;
   if (state == NULL) {
     sqlite3_result_error_nomem(context);
     return;

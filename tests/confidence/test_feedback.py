@@ -218,6 +218,19 @@ def test_a_late_vote_does_not_replace_a_newer_one(db):
     assert db.posterior()[:2] == (1, 1.5)
 
 
+def test_a_clock_that_was_set_back(db):
+    db.violation("v")
+    db.day(10)
+    db.vote("v", "fix")
+    db.day(9)
+    db.vote("v", "dismiss")
+    assert db.posterior()[:2] == (1, 1.5)
+    assert db.run("SELECT DISTINCT at FROM confidence_feedback") == [
+        (START + 10 * DAY,)]
+    db.vote("v", "undo")
+    assert db.posterior()[:2] == (1, 1)
+
+
 def test_a_dismissal_lapses(db):
     db.day(0)
     db.violation("v")
