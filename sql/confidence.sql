@@ -12,7 +12,7 @@
 -- ---- rules ------------------------------------------------------------------
 
 -- What is set: one row.  profile: whose rules and limits are in force; setting
--- it copies them.  half_life_ms: in which a vote loses half of its weight; NULL:
+-- it copies them.  half_life_ms: in which a vote loses half its weight; NULL:
 -- it keeps it.  one_vote: the newest vote of a person on a violation counts; 0:
 -- all do, until undone.  certainty: how sure it must be that the true rate is
 -- above disable_rate; 0: the rate alone decides.  now: the time that is taken
@@ -471,8 +471,8 @@ BEGIN
 END;
 
 -- It is filled in; older feedback of that person on that violation is replaced
--- or undone; and so is this one, if it was late.  A clock that was set back does
--- not make it late.
+-- or undone; and so is this one, if it was late.  A clock that was set back
+-- does not make it late.
 CREATE TRIGGER IF NOT EXISTS confidence_feedback_inserted
 AFTER INSERT ON confidence_feedback
 BEGIN

@@ -9,7 +9,7 @@
 #include "core/beta.h"
 #include "core/jcs.h"
 
-/* ---- confidence_posterior ------------------------------------------------- */
+/* ---- confidence_posterior ------------------------------------------------ */
 
 /* A sum and what its rounding lost, so that rows which leave a window leave
 ** nothing behind: D. E. Knuth, TAOCP 2, section 4.2.2, theorem B. */
@@ -144,7 +144,7 @@ static void posterior_value(sqlite3_context *context) {
   sqlite3_result_text(context, text, -1, sqlite3_free);
 }
 
-/* ---- momentum ------------------------------------------------------------- */
+/* ---- momentum ------------------------------------------------------------ */
 
 enum { MOMENTUM_ROWS = 10 };
 

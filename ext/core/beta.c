@@ -100,7 +100,7 @@ static double beta_density(const HfBeta *beta, double x, double y) {
          beta->b * beta_log1p_less(-offset / beta->b, beta->n * y / beta->b);
 }
 
-/* ---- the lower tail over D, for x up to about the mean -------------------- */
+/* ---- the lower tail over D, for x up to about the mean ------------------- */
 
 /* I_x(a,b) = D/a F(a+b, 1; a+1; x), DLMF 8.17.8: no term is negative. */
 static double beta_series(const HfBeta *beta, double x) {
@@ -117,9 +117,9 @@ static double beta_series(const HfBeta *beta, double x) {
   return sum / beta->a;
 }
 
-/* The even part (DLMF 1.12(iv)) of the continued fraction DLMF 8.17.22, arranged
-** so that a - n x, which may nearly vanish, enters as it is.  Evaluated by the
-** method of W. J. Lentz, Applied Optics 15, 1976, as I. J. Thompson and
+/* The even part (DLMF 1.12(iv)) of the continued fraction DLMF 8.17.22, so
+** arranged that a - n x, which may nearly vanish, enters as it is.  Evaluated
+** by the method of W. J. Lentz, Applied Optics 15, 1976, as I. J. Thompson and
 ** A. R. Barnett put it, J. Comput. Phys. 64, 1986. */
 static double beta_fraction(const HfBeta *beta, double x, double y) {
   double a = beta->a, away = 1 - beta_offset(beta, x, y);
@@ -188,7 +188,7 @@ static double beta_integral(const HfBeta *beta, double x, double y) {
   return 0.5 * width * sum;
 }
 
-/* ---- which ---------------------------------------------------------------- */
+/* ---- which --------------------------------------------------------------- */
 
 static HfBeta beta_mirror(const HfBeta *beta) {
   HfBeta other = *beta;
@@ -250,7 +250,7 @@ double hf_beta_pdf(double x, double a, double b) {
   return exp(beta_density(&beta, x, y) - log(x)) / y;
 }
 
-/* ---- Wilson --------------------------------------------------------------- */
+/* ---- Wilson -------------------------------------------------------------- */
 
 static int beta_wilson_valid(double k, double n, double z) {
   return hf_within(n, HF_BETA_LEAST, HF_BETA_MOST) && hf_within(k, 0, n) &&

@@ -35,7 +35,7 @@ static double quantile_guess(const HfBeta *beta, double p) {
 static double quantile_leading(double a, double b, double log_beta,
                                double log_p, int *exact) {
   double z = (log_p + log(a) + log_beta) / a;
-  *exact = z < -40 && z + log(b + 1) < -40;
+  *exact = z < -40 && z + log1p(b) < -40;
   return z;
 }
 
