@@ -129,13 +129,14 @@ def test_replaced_votes_do_not_rise_again(db):
 
 def test_a_dismissal_lapses_after_the_purge(db):
     db.day(0)
+    db.run("UPDATE confidence_rule SET alpha = 0.25 WHERE action = 'dismiss'")
     db.violation("v")
     db.vote("v", "dismiss", "false_positive", day=0, expires=30)
     db.day(10)
     db.run("DELETE FROM confidence_feedback")
     assert db.run("SELECT expires_at, beta, feedback FROM confidence_carry") \
         == [(START + 30 * DAY, 0.5, 1)]
-    assert db.posterior()[:2] == (1, 1.5) and db.posterior()[6] == 1
+    assert db.posterior()[:2] == (1.25, 1.5) and db.posterior()[6] == 1
     db.fails("DELETE FROM confidence_carry", "or confidence would jump")
     db.day(30)
     assert db.posterior()[:2] == (1, 1) and db.posterior()[6] == 0
