@@ -76,6 +76,16 @@ int hf_register_aggregate(HfConn *conn, const char *name, int args,
                                         connection_inverse, hf_conn_unref);
 }
 
+int hf_register_window(HfConn *conn, const char *name, int args,
+                       void (*step)(sqlite3_context *, int, sqlite3_value **),
+                       void (*inverse)(sqlite3_context *, int,
+                                       sqlite3_value **),
+                       void (*value)(sqlite3_context *)) {
+  return sqlite3_create_window_function(conn->db, name, args, HF_PURE,
+                                        hf_conn_ref(conn), step, value, value,
+                                        inverse, hf_conn_unref);
+}
+
 int hf_register_module(HfConn *conn, const char *name,
                        const sqlite3_module *module) {
   return sqlite3_create_module_v2(conn->db, name, module, hf_conn_ref(conn),

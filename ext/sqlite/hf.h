@@ -154,6 +154,13 @@ int hf_register_aggregate(HfConn *conn, const char *name, int args,
                           void (*value)(sqlite3_context *),
                           void (*final)(sqlite3_context *));
 
+/* The same for one that can take rows out again, with `inverse`: any window. */
+int hf_register_window(HfConn *conn, const char *name, int args,
+                       void (*step)(sqlite3_context *, int, sqlite3_value **),
+                       void (*inverse)(sqlite3_context *, int,
+                                       sqlite3_value **),
+                       void (*value)(sqlite3_context *));
+
 int hf_register_module(HfConn *conn, const char *name,
                        const sqlite3_module *module);
 
@@ -436,6 +443,7 @@ int hf_attest_register(HfConn *conn);
 int hf_ledger_register(HfConn *conn);
 int hf_lease_register(HfConn *conn);
 int hf_control_register(HfConn *conn);
+int hf_confidence_register(HfConn *conn);
 
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err);

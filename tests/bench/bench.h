@@ -6,6 +6,7 @@
 **   bench.c    ledgers, and main
 **   lease.c    leases
 **   control.c  the kill switch, flags, the health monitor
+**   confidence.c  the beta distribution and posteriors
 */
 #ifndef BENCH_H
 #define BENCH_H
@@ -47,5 +48,6 @@ void report_least(const char *key, const char *words, double value, double goal,
 /* The parts in other files. */
 void measure_leases(void);
 void measure_control(void);
+void measure_confidence(void);
 
 #endif

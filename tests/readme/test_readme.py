@@ -28,8 +28,18 @@ FUNCTIONS = {
     ("attest_sha256", 1): PURE,
     ("attest_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("attest_verify", -1): PURE,
+    ("beta_cdf", 3): PURE,
+    ("beta_log", 2): PURE,
+    ("beta_mean", 2): PURE,
+    ("beta_pdf", 3): PURE,
+    ("beta_quantile", 3): PURE,
     ("busy_policy", 1): DIRECTONLY,
     ("busy_policy", 2): DIRECTONLY,
+    ("confidence_explain", 1): 0,
+    ("confidence_posterior", 2): PURE,
+    ("confidence_posterior", 4): PURE,
+    ("confidence_tier", 1): PURE,
+    ("confidence_weight", 2): PURE,
     ("control_measuring", 1): INNOCUOUS,
     ("control_seal", 0): DIRECTONLY,
     ("dsse_sign", 3): DIRECTONLY | DETERMINISTIC,
@@ -87,12 +97,17 @@ FUNCTIONS = {
     ("merkle_root", 1): PURE,
     ("merkle_verify_consistency", 5): PURE,
     ("merkle_verify_inclusion", 5): PURE,
+    ("momentum", 1): PURE,
     ("monitor_measure", 4): DIRECTONLY,
     ("monitor_start", 2): DIRECTONLY,
     ("monitor_start", 3): DIRECTONLY,
     ("note_keygen", 1): DIRECTONLY,
     ("note_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("note_verify", -1): PURE,
+    ("wilson_lower", 2): PURE,
+    ("wilson_lower", 3): PURE,
+    ("wilson_upper", 2): PURE,
+    ("wilson_upper", 3): PURE,
 }
 MODULES = {"ledger", "lease", "ledger_verify", "ledger_reconcile",
            "holdfast_check", "holdfast_kept", "killswitch_drill"}
@@ -228,7 +243,8 @@ def test_examples_of_the_reference(tmp_path):
             shell(path, statement)
     shell(path, f"ATTACH '{tmp_path}/aux.db' AS aux")
     given, ran = parameters(path), 0
-    for section in ("The ledger", "Leases", "Hashing", "Areas, guards and the doctor",
+    for section in ("The ledger", "Leases", "Confidence", "Hashing",
+                    "Areas, guards and the doctor",
                     "What it protects against"):
         for block in blocks(section):
             if "[schema.]" in block:
