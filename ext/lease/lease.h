@@ -75,6 +75,14 @@ typedef struct Lease {
   sqlite3_int64 renewals;
 } Lease;
 
+/* Leases by token, ascending. */
+typedef struct LeaseList {
+  sqlite3_int64 *token;
+  char **resource;
+  size_t count;
+  size_t room;
+} LeaseList;
+
 #define LEASE_KNOWN 256
 
 typedef struct HfLease {
@@ -108,7 +116,8 @@ typedef struct HfLease {
   Lease saw[LEASE_KNOWN];
   unsigned version;
   int version_known;
-  struct LeaseIndex *index; /* in a transaction that writes many rows */
+  LeaseList index; /* in a transaction that writes many rows */
+  int indexed;
 
   /* The time given to the last SELECT, or INT64_MIN: an UPDATE or DELETE of the
   ** rows that it found is decided at that time. */
@@ -197,6 +206,11 @@ const char *lease_known_resource(const HfLease *lease, sqlite3_int64 token);
 int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
                      HfError *err);
 void lease_index_clear(HfLease *lease);
+
+/* The rows of a statement: token, resource. */
+int lease_list_read(const HfLease *lease, sqlite3_stmt *stmt, LeaseList *list,
+                    HfError *err);
+void lease_list_clear(LeaseList *list);
 
 /* Note the version of the database, of which the mark was read, or which this
 ** connection has just committed; is it still this one, in a transaction that

@@ -345,39 +345,37 @@ static void door_release(sqlite3_context *context, int argc,
   }
 }
 
-/* Release one live lease of this holder; *more is 0 when there was none. */
-static int release_next(Door *door, sqlite3_value *holder, int *more) {
+/* Release the live leases that this holder has now; returns how many. */
+static sqlite3_int64 release_list(Door *door, sqlite3_value *holder) {
   HfLease *lease = door->pin.lease;
-  LeaseVerdict verdict;
+  LeaseList list = {NULL, NULL, 0, 0};
+  sqlite3_int64 count = 0;
   sqlite3_stmt *stmt;
-  Lease row;
-  *more = 0;
-  memset(&row, 0, sizeof(row));
+  size_t i;
   if (hf_prepare(lease->db, &stmt, &door->err,
-                 "SELECT resource FROM \"%w\".\"%w_held\""
-                 " WHERE holder = ?1 AND expires_at > ?2 LIMIT 1",
-                 lease->schema, lease->name) != SQLITE_OK) {
-    return door->err.rc;
+                 "SELECT token, resource FROM \"%w\".\"%w_held\""
+                 " WHERE holder = ?1 AND expires_at > ?2 ORDER BY token",
+                 lease->schema, lease->name) == SQLITE_OK) {
+    sqlite3_bind_value(stmt, 1, holder);
+    sqlite3_bind_int64(stmt, 2, door->now);
+    lease_list_read(lease, stmt, &list, &door->err);
+    sqlite3_finalize(stmt);
   }
-  sqlite3_bind_value(stmt, 1, holder);
-  sqlite3_bind_int64(stmt, 2, door->now);
-  switch (sqlite3_step(stmt)) {
-    case SQLITE_ROW:
-      *more = 1;
-      lease_read_resource(lease, sqlite3_column_value(stmt, 0), &row,
-                          &door->err);
-      break;
-    case SQLITE_DONE:
-      break;
-    default:
-      hf_fail_db(&door->err, lease->db);
+  for (i = 0; i < list.count && door->err.rc == SQLITE_OK; i++) {
+    LeaseVerdict verdict;
+    Lease row;
+    /* A trigger may have released or granted it meanwhile. */
+    if (lease_read_text(lease, list.resource[i], &row, &door->err) ==
+            SQLITE_OK &&
+        row.token == list.token[i] &&
+        lease_decide_release(lease, &row, door->now, &verdict, &door->err) ==
+            SQLITE_OK) {
+      count += verdict == LEASE_GRANTED;
+    }
+    lease_clear(&row);
   }
-  sqlite3_finalize(stmt);
-  if (*more && door->err.rc == SQLITE_OK) {
-    lease_decide_release(lease, &row, door->now, &verdict, &door->err);
-  }
-  lease_clear(&row);
-  return door->err.rc;
+  lease_list_clear(&list);
+  return count;
 }
 
 /*
@@ -387,14 +385,15 @@ static int release_next(Door *door, sqlite3_value *holder, int *more) {
 */
 static void door_release_all(sqlite3_context *context, int argc,
                              sqlite3_value **argv) {
-  sqlite3_int64 count = 0;
-  int more = 1;
+  sqlite3_int64 count = 0, some;
   Door door;
   if (door_open(&door, sqlite3_user_data(context), "lease_release_all", argv[0],
                 door_argument(argc, argv, 2)) == SQLITE_OK &&
       lease_check_name(door.pin.lease, "holder", argv[1], &door.err) ==
           SQLITE_OK) {
-    while (release_next(&door, argv[1], &more) == SQLITE_OK && more) count++;
+    do {
+      count += some = release_list(&door, argv[1]);
+    } while (some > 0 && door.err.rc == SQLITE_OK);
   }
   if (door_close(&door, context)) sqlite3_result_int64(context, count);
 }

@@ -87,66 +87,65 @@ int lease_guess(HfLease *lease, sqlite3_value *resource, sqlite3_int64 token,
 
 /* ---- from a token to its resource ---------------------------------------- */
 
-/* The rows by token, as they were when it was made. */
-typedef struct LeaseIndex {
-  sqlite3_int64 *token; /* ascending */
-  char **resource;
-  size_t count;
-  size_t room;
-} LeaseIndex;
-
-void lease_index_clear(HfLease *lease) {
-  LeaseIndex *index = lease->index;
+void lease_list_clear(LeaseList *list) {
   size_t i;
-  if (index == NULL) return;
-  for (i = 0; i < index->count; i++) sqlite3_free(index->resource[i]);
-  sqlite3_free(index->token);
-  sqlite3_free(index->resource);
-  sqlite3_free(index);
-  lease->index = NULL;
+  for (i = 0; i < list->count; i++) sqlite3_free(list->resource[i]);
+  sqlite3_free(list->token);
+  sqlite3_free(list->resource);
+  memset(list, 0, sizeof(*list));
 }
 
-static int index_add(LeaseIndex *index, sqlite3_stmt *stmt, HfError *err) {
-  char *resource;
-  if (index->count == index->room) {
-    size_t room = index->room ? index->room * 2 : 64;
-    sqlite3_int64 *token =
-        sqlite3_realloc64(index->token, room * sizeof(*token));
-    char **more;
-    if (token == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
-    index->token = token;
-    more = sqlite3_realloc64(index->resource, room * sizeof(*more));
-    if (more == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
-    index->resource = more;
-    index->room = room;
-  }
-  resource = hf_column_text(stmt, 1, err);
-  if (resource == NULL) return err->rc;
-  index->token[index->count] = sqlite3_column_int64(stmt, 0);
-  index->resource[index->count++] = resource;
+static int list_room(LeaseList *list, HfError *err) {
+  size_t room = list->room ? list->room * 2 : 64;
+  sqlite3_int64 *token;
+  char **resource;
+  if (list->count < list->room) return SQLITE_OK;
+  token = sqlite3_realloc64(list->token, room * sizeof(*token));
+  if (token == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
+  list->token = token;
+  resource = sqlite3_realloc64(list->resource, room * sizeof(*resource));
+  if (resource == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
+  list->resource = resource;
+  list->room = room;
   return SQLITE_OK;
+}
+
+int lease_list_read(const HfLease *lease, sqlite3_stmt *stmt, LeaseList *list,
+                    HfError *err) {
+  int rc = SQLITE_ROW;
+  memset(list, 0, sizeof(*list));
+  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    char *resource = hf_column_text(stmt, 1, err);
+    if (resource == NULL || list_room(list, err) != SQLITE_OK) {
+      sqlite3_free(resource);
+      break;
+    }
+    list->token[list->count] = sqlite3_column_int64(stmt, 0);
+    list->resource[list->count++] = resource;
+  }
+  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, lease->db);
+  if (err->rc != SQLITE_OK) lease_list_clear(list);
+  return err->rc;
+}
+
+void lease_index_clear(HfLease *lease) {
+  lease_list_clear(&lease->index);
+  lease->indexed = 0;
 }
 
 static int index_make(HfLease *lease, HfError *err) {
   HfStmt stmt;
-  int rc = SQLITE_DONE;
-  LeaseIndex *index = sqlite3_malloc64(sizeof(*index));
-  if (index == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
-  memset(index, 0, sizeof(*index));
-  lease->index = index;
   if (lease_take(lease, LEASE_SQL_TOKENS, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
-  while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt.p)) == SQLITE_ROW) {
-    index_add(index, stmt.p, err);
+  if (lease_list_read(lease, stmt.p, &lease->index, err) == SQLITE_OK) {
+    lease->indexed = 1;
   }
-  if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, lease->db);
   lease_give(lease, LEASE_SQL_TOKENS, &stmt);
-  if (err->rc != SQLITE_OK) lease_index_clear(lease);
   return err->rc;
 }
 
-static const char *index_find(const LeaseIndex *index, sqlite3_int64 token) {
+static const char *index_find(const LeaseList *index, sqlite3_int64 token) {
   size_t low = 0, high = index->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
@@ -179,10 +178,10 @@ int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
       row->there) {
     return err->rc;
   }
-  if (lease->index == NULL && index_make(lease, err) != SQLITE_OK) {
+  if (!lease->indexed && index_make(lease, err) != SQLITE_OK) {
     return err->rc;
   }
-  if (known_try(lease, index_find(lease->index, token), token, row, err) !=
+  if (known_try(lease, index_find(&lease->index, token), token, row, err) !=
           SQLITE_OK ||
       row->there) {
     return err->rc;

@@ -19,6 +19,9 @@
 int lease_prepare(HfLease *lease, HfError *err) {
   const char *schema = lease->schema, *name = lease->name;
   char **sql = lease->sql;
+  static const char *const only[] = {" ORDER BY token", " AND resource = ?2",
+                                     " AND token = ?3",
+                                     " AND resource = ?2 AND token = ?3"};
   int i;
   sql[LEASE_SQL_RESOURCE] = hf_format(
       err,
@@ -78,9 +81,8 @@ int lease_prepare(HfLease *lease, HfError *err) {
         err,
         "SELECT token, resource, holder, acquired_at, expires_at, renewals,"
         " detail, ttl_ms FROM \"%w\".\"%w_held\""
-        " WHERE expires_at > ?1 AND token <= ?4%s%s",
-        schema, name, i & 1 ? " AND resource = ?2" : "",
-        i & 2 ? " AND token = ?3" : "");
+        " WHERE expires_at > ?1 AND token <= ?4%s",
+        schema, name, only[i]);
   }
   return err->rc;
 }
