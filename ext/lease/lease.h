@@ -5,6 +5,7 @@
 **   lease_objects.c    the tables and triggers behind a lease table
 **   lease_read.c       its statements; the high-water mark and the rows
 **   lease_known.c      what the connection remembers of them, as a guess
+**   lease_check.c      the time of a decision; checks of what is asked for
 **   lease_decide.c     the decisions: acquire, renew, release, steal, transfer
 **   lease_denial.c     denials of the walls, which outlive their error
 **   lease_table.c      the virtual table: SELECT and DML, the walls
@@ -48,7 +49,6 @@ int lease_options_parse(LeaseOptions *options, const char *name, int argc,
 /* Its statements (lease_read.c). */
 typedef enum LeaseSql {
   LEASE_SQL_RESOURCE, /* the row of resource ?1 */
-  LEASE_SQL_BY_TOKEN, /* the row of token ?1: a scan */
   LEASE_SQL_TOKENS,   /* all of them, and their resources */
   LEASE_SQL_INSERT,
   LEASE_SQL_GRANT, /* another holder's, or a new term */
@@ -115,9 +115,7 @@ typedef struct HfLease {
   ** of the database: as long as that is the version, nobody else has written. */
   Lease saw[LEASE_KNOWN];
   unsigned version;
-  int version_known;
   LeaseList index; /* in a transaction that writes many rows */
-  int indexed;
 
   /* The time given to the last SELECT, or INT64_MIN: an UPDATE or DELETE of the
   ** rows that it found is decided at that time. */
@@ -182,13 +180,11 @@ void lease_clear(Lease *row);
 ** lease->mark_token and mark_now. */
 int lease_mark(HfLease *lease, HfError *err);
 
-/* The row of a resource; of a token, by looking at each row. */
+/* The row of a resource. */
 int lease_read_resource(HfLease *lease, const sqlite3_value *resource,
                         Lease *row, HfError *err);
 int lease_read_text(HfLease *lease, const char *resource, Lease *row,
                     HfError *err);
-int lease_scan_token(HfLease *lease, sqlite3_int64 token, Lease *row,
-                     HfError *err);
 
 /* ---- what is remembered (lease_known.c) ---------------------------------- */
 
@@ -201,11 +197,11 @@ void lease_known_clear(HfLease *lease);
 const char *lease_known_resource(const HfLease *lease, sqlite3_int64 token);
 
 /* The row of a token: by the resource it was last seen with; else, since many
-** may be asked for, by an index of all, which is kept until lease_index_clear;
-** else by a scan.  A resource that is wrong costs the next of these. */
+** may be asked for, by a list of all, lease->index, which is kept until the
+** transaction ends, and made anew when it lacks the token.  A resource that is
+** wrong costs that list, and never gives a wrong row. */
 int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
                      HfError *err);
-void lease_index_clear(HfLease *lease);
 
 /* The rows of a statement: token, resource. */
 int lease_list_read(const HfLease *lease, sqlite3_stmt *stmt, LeaseList *list,
@@ -218,13 +214,13 @@ void lease_list_clear(LeaseList *list);
 void lease_fresh_note(HfLease *lease);
 int lease_is_fresh(const HfLease *lease);
 
-/* Take what is remembered of a token, where that is a live lease of this
-** resource at the remembered time of the mark: *row, guessed.  Returns 0 if it
+/* Take what is remembered of a token, where that is a lease of this resource,
+** and the time is the remembered one of the mark: *row, guessed.  Returns 0 if it
 ** is not. */
 int lease_guess(HfLease *lease, sqlite3_value *resource, sqlite3_int64 token,
                 sqlite3_int64 now, Lease *row);
 
-/* ---- decisions (lease_decide.c) ------------------------------------------ */
+/* ---- checks (lease_check.c) ---------------------------------------------- */
 
 /* The time of a decision, after lease_mark: the clock's, or a given one where
 ** the table takes it, but never before the high-water mark.  given: NULL or a
@@ -233,10 +229,6 @@ int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
               HfError *err);
 int lease_now_again(HfLease *lease, sqlite3_int64 *now, HfError *err);
 
-/* Take the mark of a table of clock='caller' along to its new name. */
-int lease_mark_move(HfLease *lease, sqlite3_int64 id, HfError *err);
-int lease_objects_mark(HfLease *lease, sqlite3_int64 id, HfError *err);
-
 /* Check a name (what: "resource", "holder"), and a TTL; *ttl is the default for
 ** NULL. */
 int lease_check_name(HfLease *lease, const char *what, sqlite3_value *value,
@@ -244,6 +236,12 @@ int lease_check_name(HfLease *lease, const char *what, sqlite3_value *value,
 int lease_check_detail(HfLease *lease, sqlite3_value *value, HfError *err);
 int lease_check_ttl(HfLease *lease, sqlite3_value *value, sqlite3_int64 *ttl,
                     HfError *err);
+
+/* ---- decisions (lease_decide.c) ------------------------------------------ */
+
+/* Take the mark of a table of clock='caller' along to its new name. */
+int lease_mark_move(HfLease *lease, sqlite3_int64 id, HfError *err);
+int lease_objects_mark(HfLease *lease, sqlite3_int64 id, HfError *err);
 
 /* What a decision came to. */
 typedef enum LeaseVerdict {

@@ -213,6 +213,9 @@ static int acquire_once(sqlite3_context *context, int argc,
       }
     }
   }
+  if (door.err.rc == SQLITE_OK && verdict == LEASE_GRANTED) {
+    lease_saw_move(door.pin.lease, &row);
+  }
   lease_clear(&row);
   return door_close(&door, context);
 }

@@ -42,7 +42,7 @@ const char *lease_known_resource(const HfLease *lease, sqlite3_int64 token) {
 void lease_known_clear(HfLease *lease) {
   int i;
   for (i = 0; i < LEASE_KNOWN; i++) lease_clear(&lease->saw[i]);
-  lease_index_clear(lease);
+  lease_list_clear(&lease->index);
 }
 
 /* ---- guesses ------------------------------------------------------------- */
@@ -54,13 +54,12 @@ static int known_version(const HfLease *lease, unsigned *version) {
 }
 
 void lease_fresh_note(HfLease *lease) {
-  lease->version_known = known_version(lease, &lease->version);
+  if (!known_version(lease, &lease->version)) lease->version = 0;
 }
 
 int lease_is_fresh(const HfLease *lease) {
   unsigned version;
-  return lease->known && lease->version_known &&
-         sqlite3_txn_state(lease->db, lease->schema) == SQLITE_TXN_WRITE &&
+  return sqlite3_txn_state(lease->db, lease->schema) == SQLITE_TXN_WRITE &&
          known_version(lease, &version) && version == lease->version;
 }
 
@@ -70,7 +69,7 @@ int lease_guess(HfLease *lease, sqlite3_value *resource, sqlite3_int64 token,
   size_t size;
   const char *text;
   if (!place->there || place->token != token || now != lease->mark_now ||
-      now >= place->expires_at || sqlite3_value_type(resource) != SQLITE_TEXT) {
+      sqlite3_value_type(resource) != SQLITE_TEXT) {
     return 0;
   }
   text = hf_value_text(resource, &size);
@@ -128,19 +127,13 @@ int lease_list_read(const HfLease *lease, sqlite3_stmt *stmt, LeaseList *list,
   return err->rc;
 }
 
-void lease_index_clear(HfLease *lease) {
-  lease_list_clear(&lease->index);
-  lease->indexed = 0;
-}
-
 static int index_make(HfLease *lease, HfError *err) {
   HfStmt stmt;
+  lease_list_clear(&lease->index);
   if (lease_take(lease, LEASE_SQL_TOKENS, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
-  if (lease_list_read(lease, stmt.p, &lease->index, err) == SQLITE_OK) {
-    lease->indexed = 1;
-  }
+  lease_list_read(lease, stmt.p, &lease->index, err);
   lease_give(lease, LEASE_SQL_TOKENS, &stmt);
   return err->rc;
 }
@@ -173,18 +166,13 @@ static int known_try(HfLease *lease, const char *resource, sqlite3_int64 token,
 int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
                      HfError *err) {
   memset(row, 0, sizeof(*row));
-  if (known_try(lease, lease_known_resource(lease, token), token, row, err) !=
-          SQLITE_OK ||
-      row->there) {
-    return err->rc;
+  known_try(lease, lease_known_resource(lease, token), token, row, err);
+  if (err->rc == SQLITE_OK && !row->there) {
+    known_try(lease, index_find(&lease->index, token), token, row, err);
   }
-  if (!lease->indexed && index_make(lease, err) != SQLITE_OK) {
-    return err->rc;
+  if (err->rc == SQLITE_OK && !row->there &&
+      index_make(lease, err) == SQLITE_OK) {
+    known_try(lease, index_find(&lease->index, token), token, row, err);
   }
-  if (known_try(lease, index_find(&lease->index, token), token, row, err) !=
-          SQLITE_OK ||
-      row->there) {
-    return err->rc;
-  }
-  return lease_scan_token(lease, token, row, err);
+  return err->rc;
 }

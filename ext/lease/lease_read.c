@@ -27,9 +27,6 @@ int lease_prepare(HfLease *lease, HfError *err) {
       err,
       "SELECT " READ_COLUMNS " FROM \"%w\".\"%w_held\" WHERE resource = ?1",
       schema, name);
-  sql[LEASE_SQL_BY_TOKEN] = hf_format(
-      err, "SELECT " READ_COLUMNS " FROM \"%w\".\"%w_held\" WHERE token = ?1",
-      schema, name);
   sql[LEASE_SQL_TOKENS] = hf_format(
       err, "SELECT token, resource FROM \"%w\".\"%w_held\" ORDER BY token",
       schema, name);
@@ -179,17 +176,6 @@ int lease_read_text(HfLease *lease, const char *resource, Lease *row,
   }
   sqlite3_bind_text(stmt.p, 1, resource, -1, SQLITE_STATIC);
   return read_row(lease, LEASE_SQL_RESOURCE, &stmt, row, err);
-}
-
-int lease_scan_token(HfLease *lease, sqlite3_int64 token, Lease *row,
-                     HfError *err) {
-  HfStmt stmt;
-  memset(row, 0, sizeof(*row));
-  if (lease_take(lease, LEASE_SQL_BY_TOKEN, &stmt, err) != SQLITE_OK) {
-    return err->rc;
-  }
-  sqlite3_bind_int64(stmt.p, 1, token);
-  return read_row(lease, LEASE_SQL_BY_TOKEN, &stmt, row, err);
 }
 
 /* When the schema has changed since, the statements that are kept must go: one

@@ -337,6 +337,7 @@ static int rows_insert(HfLease *lease, sqlite3_value **value,
   if (lease_decide_acquire(lease, &request, &verdict, &row, err) == SQLITE_OK) {
     if (verdict == LEASE_GRANTED) {
       *rowid = row.token;
+      lease_saw_move(lease, &row);
     } else {
       if (verdict != LEASE_EXHAUSTED) {
         lease_deny(lease, &row, request.holder, request.now);
@@ -506,14 +507,14 @@ static int rows_sync(sqlite3_vtab *vtab) {
 }
 
 static int rows_commit(sqlite3_vtab *vtab) {
-  lease_index_clear((HfLease *)vtab);
+  lease_list_clear(&((HfLease *)vtab)->index);
   lease_denials_settle((HfLease *)vtab, 1);
   hf_stmts_end_transaction(&((HfLease *)vtab)->stmts);
   return SQLITE_OK;
 }
 
 static int rows_rollback(sqlite3_vtab *vtab) {
-  lease_index_clear((HfLease *)vtab);
+  lease_list_clear(&((HfLease *)vtab)->index);
   lease_denials_settle((HfLease *)vtab, 0);
   hf_stmts_end_transaction(&((HfLease *)vtab)->stmts);
   return SQLITE_OK;
