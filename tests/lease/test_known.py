@@ -31,22 +31,22 @@ def events(connection, token):
         " ORDER BY rowid", (token,)).fetchall()
 
 
-def remember_other(two, resource="r", holder="a", now=100):
+def remember_other(two, resource="r", holder="a", now=100, ttl=1000):
     """Connection a remembers token 1 of a transaction that was rolled back; b
     grants it to what is given; and a has seen that somebody wrote."""
     a, b = two
     a.execute("BEGIN IMMEDIATE")
     assert ask(a, "lease_acquire('l', 'r', 'a', 1000, NULL, 100)") == 1
     a.execute("ROLLBACK")
-    assert ask(b, "lease_acquire('l', ?, ?, 1000, NULL, ?)", resource, holder,
-               now) == 1
+    assert ask(b, "lease_acquire('l', ?, ?, ?, NULL, ?)", resource, holder,
+               ttl, now) == 1
     assert ask(a, "lease_acquire('l', 's', 'a', 1000, NULL, 100)") == 2
 
 
 @once
 @pytest.mark.parametrize("other, answer, last", [
     (("r", "b", 100), 1100, [("renewed", "r", "b", 0)]),
-    (("r", "a", 90), 1100, [("renewed", "r", "a", 10)]),
+    (("r", "a", 90, 1010), 1100, [("renewed", "r", "a", 10)]),
     (("x", "a", 100), None, [])])
 def test_a_renewal_by_a_guess_that_is_wrong(two, other, answer, last):
     remember_other(two, *other)
@@ -57,7 +57,8 @@ def test_a_renewal_by_a_guess_that_is_wrong(two, other, answer, last):
 @once
 @pytest.mark.parametrize("other, answer, last", [
     (("r", "b", 100), 1, [("released", "r", "b", 0)]),
-    (("r", "a", 90), 1, [("released", "r", "a", 10)]),
+    (("r", "a", 90, 1010), 1, [("released", "r", "a", 10)]),
+    (("r", "a", 100, 2000), 1, [("released", "r", "a", 0)]),
     (("x", "a", 100), 0, [])])
 def test_a_release_by_a_guess_that_is_wrong(two, other, answer, last):
     remember_other(two, *other)
@@ -74,11 +75,20 @@ def test_what_another_connection_did_is_seen(two):
     assert ask(a, "lease_renew('l', 'r', 1, 1000, 100)") == 1100
     assert a.execute("SELECT renewals FROM l_held").fetchall() == [(2,)]
     assert ask(b, "lease_release('l', 'r', 1, 100)") == 1
+    assert ask(a, "lease_renew('l', 'r', 1, 1000, 100)") is None
+
+
+@once
+@pytest.mark.parametrize("door", ["lease_renew('l', 'r', 1, 1000, 100)",
+                                  "lease_release('l', 'r', 1, 100) + 1"])
+def test_another_term_that_is_the_same_but_for_its_token(two, door):
+    a, b = two
+    assert ask(a, "lease_acquire('l', 'r', 'a', 1000, NULL, 100)") == 1
+    assert ask(b, "lease_release('l', 'r', 1, 100)") == 1
     assert ask(b, "lease_acquire('l', 'r', 'a', 1000, NULL, 100)") == 2
     assert ask(a, "lease_acquire('l', 's', 'a', 1000, NULL, 100)") == 3
-    # The same resource, holder and times, but not the same term.
-    assert ask(a, "lease_renew('l', 'r', 1, 1000, 100)") is None
-    assert ask(a, "lease_release('l', 'r', 1, 100)") == 0
+    assert ask(a, door) in (None, 1)
+    assert ask(a, "lease_holds('l', 'r', 2, 100)") == 1
 
 
 @once
@@ -122,7 +132,7 @@ def test_a_mark_that_was_rolled_back_is_raised_again(db):
     assert renew(db, "s", 2, 300) == 1300
     assert db.run("SELECT max(now) FROM lease_high_water") == [(300,)]
     db.run("SAVEPOINT t")
-    assert acquire(db, "t", "a", 400) == 3
+    assert renew(db, "r", 1, 400) == 1400
     db.run("ROLLBACK TO t")
     assert acquire(db, "t", "a", 400) == 3
     db.run("COMMIT")
@@ -175,6 +185,8 @@ def test_a_trigger_that_writes_a_virtual_table_comes_between(db):
     db.run(LEASE % 9)
     db.run("CREATE VIRTUAL TABLE g USING ledger(kind TEXT)")
     tokens = [acquire(db, name, "a", 100) for name in "rstu"]
+    db.run("BEGIN IMMEDIATE")
+    assert release(db, "t", tokens[2], 100) == 1
     assert renew(db, "r", 1, 100) == 1100
     for verb in ("INSERT", "UPDATE", "DELETE"):
         db.run(f"CREATE TRIGGER z{verb} AFTER {verb} ON l_held BEGIN"
@@ -182,6 +194,7 @@ def test_a_trigger_that_writes_a_virtual_table_comes_between(db):
     assert renew(db, "r", tokens[0], 100) == 1100
     assert release(db, "s", tokens[1], 100) == 1
     assert acquire(db, "s", "a", 100) == 5
+    db.run("COMMIT")
     assert db.run("SELECT kind FROM g ORDER BY seq") == [
         ("UPDATE",), ("DELETE",), ("INSERT",)]
 
@@ -272,3 +285,28 @@ def test_rows_come_in_the_order_of_their_tokens(db):
     assert db.value("SELECT lease_release_all('l', 'a', 100)") == 4
     assert db.run("SELECT token FROM l_event WHERE kind = 'released'"
                   " ORDER BY rowid") == [(1,), (2,), (3,), (4,)]
+
+
+@once
+def test_release_all_leaves_what_a_trigger_has_given_to_another(db):
+    db.run(LEASE % 9)
+    for name in "rs":
+        acquire(db, name, "a", 100)
+    db.run("CREATE TRIGGER z AFTER DELETE ON l_held WHEN OLD.token = 1 BEGIN"
+           " DELETE FROM l WHERE token = 2 AND now = 100;"
+           " INSERT INTO l(resource, holder, now) VALUES ('s', 'b', 100); END")
+    assert db.value("SELECT lease_release_all('l', 'a', 100)") == 1
+    assert db.run("SELECT resource, holder, token FROM l_held") == [
+        ("s", "b", 3)]
+
+
+@once
+def test_a_denial_is_written_by_a_door_that_need_not_read(db):
+    db.run(LEASE % 9)
+    acquire(db, "r", "a", 100)
+    acquire(db, "s", "a", 100)
+    db.fails("INSERT INTO l(resource, holder, now) VALUES ('r', 'b', 100)",
+             "lease l: r is held by a with token 1 for another 1000 ms")
+    assert acquire(db, "t", "a", 100) == 3
+    assert db.run("SELECT holder, detail FROM l_event WHERE kind = 'contended'"
+                  ) == [("b", "a")]

@@ -3,8 +3,8 @@ a file, a text that it has exactly once, and what stands there instead; then,
 where that is not the model, which tests of tests/lease kill it.
 
 Not here, since nothing outside can tell them from the original: the WHERE
-clauses by which a decision writes only the row that it has read, as the write
-lock keeps others away; what lease_deciding compares beside answering once, as
+clauses by which a term replaces only the row that was read, as the write lock
+keeps others away; what lease_deciding compares beside answering once, as
 whoever takes the answer first takes it from the decision, which then fails;
 and that a door settles denials in a transaction of its own only, as in another
 none is written yet.
@@ -30,6 +30,7 @@ GUARDS = "test_guard.py"
 DENIALS = "test_denials.py"
 REVIEW = "test_review.py"
 DEFECTS = "test_defects.py"
+KNOWNS = "test_known.py"
 
 MUTATIONS = [
     # ---- when a lease is held
@@ -116,6 +117,49 @@ MUTATIONS = [
      " now, err) != SQLITE_OK) ||", "*verdict = LEASE_LOST;\n  if ("),
     (DECIDE, "if (decide_raise(lease, 0, now, err) == SQLITE_OK && row",
      "if (row"),
+    # ---- what is remembered is compared
+    (READ, "WHERE resource = ?1 AND token = ?2 AND",
+     "WHERE ?1 NOTNULL AND token = ?2 AND", KNOWNS),
+    (READ, "WHERE resource = ?1 AND token = ?2 AND",
+     "WHERE resource = ?1 AND ?2 NOTNULL AND", KNOWNS),
+    (READ, "AND holder = ?3 AND acquired_at = ?4",
+     "AND ?3 NOTNULL AND acquired_at = ?4", KNOWNS),
+    (READ, "AND holder = ?3 AND acquired_at = ?4",
+     "AND holder = ?3 AND ?4 NOTNULL", KNOWNS),
+    (READ, "\" AND expires_at = ?5 AND", "\" AND ?5 NOTNULL AND", KNOWNS),
+    (READ, "AND renewals = ?6 AND", "AND ?6 NOTNULL AND", KNOWNS),
+    (READ, "AND (?7 IS NULL OR ?7 =", "AND (1 OR ?7 =", KNOWNS),
+    (READ, "WHERE id = 1 AND token = ?3 AND", "WHERE id = 1 AND ?3 NOTNULL AND",
+     KNOWNS),
+    (READ, "AND token = ?3 AND now = ?4", "AND token = ?3 AND ?4 NOTNULL",
+     KNOWNS),
+    (READ, "AND (?5 IS NULL OR ?5 =", "AND (1 OR ?5 =", KNOWNS),
+    (READ, "AND NOT EXISTS (SELECT 1 FROM", "AND ?6 IN (SELECT ?6 FROM"),
+    (DECIDE, "if (caller && request->now != lease->mark_now) return 0;", ""),
+    (DECIDE, "lease->told = told; /* for it is not */", "", KNOWNS),
+    (DECIDE, "} else if (err->rc == SQLITE_ERROR) {\n    *missed = 1;",
+     "} else if (0) {\n    *missed = 1;", KNOWNS),
+    (DECIDE, "if (row->guessed) sqlite3_bind_int64(stmt, 7, lease->mark_now);",
+     "", KNOWNS),
+    (KNOWN, "!place->there || place->token != token ||", "", KNOWNS),
+    (KNOWN, "now != lease->mark_now ||", ""),
+    (KNOWN, "sqlite3_value_type(resource) != SQLITE_TEXT", "0", KNOWNS),
+    (KNOWN, "strlen(place->resource) != size ||", "", KNOWNS),
+    (KNOWN, "memcmp(place->resource, text, size) != 0", "0", KNOWNS),
+    (KNOWN, "sqlite3_txn_state(lease->db, lease->schema) == SQLITE_TXN_WRITE &&",
+     "", KNOWNS),
+    (KNOWN, "known_version(lease, &version) && version == lease->version",
+     "known_version(lease, &version)", KNOWNS),
+    (KNOWN, "row->token != token) {", "0) {", KNOWNS),
+    (KNOWN, "if (err->rc == SQLITE_OK && !row->there &&\n      index_make",
+     "if (err->rc == SQLITE_OK && !row->there && !lease->index.count &&\n"
+     "      index_make", KNOWNS),
+    (FUNCTIONS, "if (lease_denials_pending(lease) || !lease_is_fresh(lease))",
+     "if (!lease_is_fresh(lease))"),
+    (FUNCTIONS, "row.token == list.token[i] &&", "", KNOWNS),
+    (TABLE, "for (i = guess == NULL; i < 2 &&", "for (i = guess == NULL; i < 1 +"
+     " (guess == NULL) &&", KNOWNS),
+    (READ, "\" ORDER BY token\", \" AND", "\"\", \" AND", KNOWNS),
     # ---- arguments
     (CHECK, "if (!lease->options.clock_caller) {\n    return", "if (0) {\n"
      "    return", LEASE),
