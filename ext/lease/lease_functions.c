@@ -122,7 +122,7 @@ static int door_close(Door *door, sqlite3_context *context) {
                     lease ? &lease->txn : NULL, door->txn, &door->err);
     if (door->txn == HF_TXN_OWN && lease != NULL) {
       lease_denials_settle(lease, door->err.rc == SQLITE_OK);
-      lease_fresh_note(lease);
+      if (door->err.rc == SQLITE_OK) lease_fresh_note(lease);
     }
     sqlite3_set_last_insert_rowid(sqlite3_context_db_handle(context),
                                   door->rowid);
