@@ -16,8 +16,8 @@
 **
 ** A lease is held while now < expires_at; that one comparison is made
 ** everywhere.  Each decision is made under the write lock, from the row as it
-** is then and a time that never goes backwards within the database.  A row and a
-** mark that are remembered stand for those that would be read; the statement
+** is then and a time that never goes backwards within the database.  A row and
+** a mark that are remembered stand for those that would be read; the statement
 ** that writes then compares them all, and where it changes nothing they are
 ** read after all.
 */
@@ -57,7 +57,7 @@ typedef enum LeaseSql {
   LEASE_SQL_EVENT,
   LEASE_SQL_MARK, /* the high-water mark */
   LEASE_SQL_RAISE,
-  LEASE_SQL_RAISE_FREE, /* if it is as remembered, and the resource has no row */
+  LEASE_SQL_RAISE_FREE, /* if it is as remembered; the resource has no row */
   LEASE_SQL_LIVE,       /* the rows that are live at ?1; + 1 of resource ?2,
                   ** + 2 of token ?3, + 3 of both */
   LEASE_SQLS = LEASE_SQL_LIVE + 4
@@ -112,7 +112,7 @@ typedef struct HfLease {
   sqlite3_int64 mark_first; /* the time in row 1, for clock='caller' */
 
   /* What this connection last saw of leases, at its token modulo the size; and
-  ** of the database: as long as that is the version, nobody else has written. */
+  ** of the database: while that is the version, nobody else has written. */
   Lease saw[LEASE_KNOWN];
   unsigned version;
   LeaseList index; /* in a transaction that writes many rows */
@@ -215,8 +215,8 @@ void lease_fresh_note(HfLease *lease);
 int lease_is_fresh(const HfLease *lease);
 
 /* Take what is remembered of a token, where that is a lease of this resource,
-** and the time is the remembered one of the mark: *row, guessed.  Returns 0 if it
-** is not. */
+** and the time is the remembered one of the mark: *row, guessed.  Returns 0 if
+** it is not. */
 int lease_guess(HfLease *lease, sqlite3_value *resource, sqlite3_int64 token,
                 sqlite3_int64 now, Lease *row);
 

@@ -193,8 +193,8 @@ static int decide_record(HfLease *lease, const Lease *before, const Lease *row,
   return err->rc;
 }
 
-/* Write a new term, whose token the mark has already: of a resource that has no
-** row (row->there 0), or in the place of that row.  *row becomes the new one. */
+/* Write a new term, whose token the mark has already: of a resource that has
+** no row (row->there 0), or in the place of that row, which it becomes. */
 static int decide_term(HfLease *lease, Lease *row, const LeaseRequest *request,
                        sqlite3_int64 token, const DecideTerm *term,
                        HfError *err) {
@@ -251,7 +251,7 @@ static int decide_grant(HfLease *lease, Lease *row, const LeaseRequest *request,
 int lease_decide_free(HfLease *lease, const LeaseRequest *request, Lease *row,
                       HfError *err) {
   int missed, caller = lease_mark_id(lease) != 1;
-  sqlite3_int64 token, told = lease->told;
+  sqlite3_int64 token = 0, told = lease->told;
   sqlite3_int64 first = caller ? lease->mark_first : lease->mark_now;
   sqlite3_int64 now = caller ? first : request->now;
   HfStmt stmt;

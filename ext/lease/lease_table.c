@@ -194,8 +194,8 @@ static int rows_advance(LeaseCursor *cursor, HfError *err) {
   return err->rc;
 }
 
-/* The first row.  Where a token alone is given, look at the resource that it was
-** last seen with before looking at each row. */
+/* The first row.  Where a token alone is given, look at the resource that it
+** was last seen with before looking at each row. */
 static int rows_find(LeaseCursor *cursor, int given, sqlite3_int64 last,
                      sqlite3_value **argv, HfError *err) {
   HfLease *lease = (HfLease *)cursor->base.pVtab;
@@ -204,7 +204,7 @@ static int rows_find(LeaseCursor *cursor, int given, sqlite3_int64 last,
   if (given == 2 && sqlite3_value_type(argv[0]) == SQLITE_INTEGER) {
     guess = lease_known_resource(lease, sqlite3_value_int64(argv[0]));
   }
-  for (i = guess == NULL; i < 2 && cursor->eof && err->rc == SQLITE_OK; i++) {
+  for (i = guess ? 0 : 1; i < 2 && cursor->eof && err->rc == SQLITE_OK; i++) {
     int n = 0;
     lease_give(lease, cursor->sql, &cursor->stmt);
     cursor->sql = (LeaseSql)(LEASE_SQL_LIVE + (i == 0 ? 3 : given));

@@ -157,8 +157,8 @@ MUTATIONS = [
     (FUNCTIONS, "if (lease_denials_pending(lease) || !lease_is_fresh(lease))",
      "if (!lease_is_fresh(lease))"),
     (FUNCTIONS, "row.token == list.token[i] &&", "", KNOWNS),
-    (TABLE, "for (i = guess == NULL; i < 2 &&", "for (i = guess == NULL; i < 1 +"
-     " (guess == NULL) &&", KNOWNS),
+    (TABLE, "for (i = guess ? 0 : 1; i < 2 &&",
+     "for (i = guess ? 0 : 1; i < 1 + (guess == NULL) &&", KNOWNS),
     (READ, "\" ORDER BY token\", \" AND", "\"\", \" AND", KNOWNS),
     # ---- arguments
     (CHECK, "if (!lease->options.clock_caller) {\n    return", "if (0) {\n"
