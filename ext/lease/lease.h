@@ -4,6 +4,8 @@
 **   lease_schema.c     the options of CREATE VIRTUAL TABLE ... USING lease
 **   lease_objects.c    the tables and triggers behind a lease table
 **   lease_read.c       its statements; the high-water mark and the rows
+**   lease_known.c      what the connection remembers of them, as a guess
+**   lease_check.c      the time of a decision; checks of what is asked for
 **   lease_decide.c     the decisions: acquire, renew, release, steal, transfer
 **   lease_denial.c     denials of the walls, which outlive their error
 **   lease_table.c      the virtual table: SELECT and DML, the walls
@@ -14,7 +16,10 @@
 **
 ** A lease is held while now < expires_at; that one comparison is made
 ** everywhere.  Each decision is made under the write lock, from the row as it
-** is then and a time that never goes backwards within the database.
+** is then and a time that never goes backwards within the database.  A row and
+** a mark that are remembered stand for those that would be read; the statement
+** that writes then compares them all, and where it changes nothing they are
+** read after all.
 */
 #ifndef HF_LEASE_LEASE_H
 #define HF_LEASE_LEASE_H
@@ -44,7 +49,7 @@ int lease_options_parse(LeaseOptions *options, const char *name, int argc,
 /* Its statements (lease_read.c). */
 typedef enum LeaseSql {
   LEASE_SQL_RESOURCE, /* the row of resource ?1 */
-  LEASE_SQL_BY_TOKEN, /* the row of token ?1 */
+  LEASE_SQL_TOKENS,   /* all of them, and their resources */
   LEASE_SQL_INSERT,
   LEASE_SQL_GRANT, /* another holder's, or a new term */
   LEASE_SQL_RENEW,
@@ -52,10 +57,33 @@ typedef enum LeaseSql {
   LEASE_SQL_EVENT,
   LEASE_SQL_MARK, /* the high-water mark */
   LEASE_SQL_RAISE,
-  LEASE_SQL_LIVE, /* the rows that are live at ?1; + 1 of resource ?2,
+  LEASE_SQL_RAISE_FREE, /* if it is as remembered; the resource has no row */
+  LEASE_SQL_LIVE,       /* the rows that are live at ?1; + 1 of resource ?2,
                   ** + 2 of token ?3, + 3 of both */
   LEASE_SQLS = LEASE_SQL_LIVE + 4
 } LeaseSql;
+
+/* One lease, as its row has it.  The texts belong to it. */
+typedef struct Lease {
+  int there;
+  int guessed; /* it is remembered, and not read */
+  sqlite3_int64 token;
+  char *resource;
+  char *holder;
+  sqlite3_int64 acquired_at;
+  sqlite3_int64 expires_at;
+  sqlite3_int64 renewals;
+} Lease;
+
+/* Leases by token, ascending. */
+typedef struct LeaseList {
+  sqlite3_int64 *token;
+  char **resource;
+  size_t count;
+  size_t room;
+} LeaseList;
+
+#define LEASE_KNOWN 256
 
 typedef struct HfLease {
   sqlite3_vtab base; /* must be first */
@@ -77,10 +105,17 @@ typedef struct HfLease {
   int gone; /* disconnected; the last pin frees it */
 
   /* The high-water mark, as long as nothing can have raised it since it was
-  ** read. */
+  ** read; later still a guess. */
   int mark_known;
   sqlite3_int64 mark_token;
   sqlite3_int64 mark_now;
+  sqlite3_int64 mark_first; /* the time in row 1, for clock='caller' */
+
+  /* What this connection last saw of leases, at its token modulo the size; and
+  ** of the database: while that is the version, nobody else has written. */
+  Lease saw[LEASE_KNOWN];
+  unsigned version;
+  LeaseList index; /* in a transaction that writes many rows */
 
   /* The time given to the last SELECT, or INT64_MIN: an UPDATE or DELETE of the
   ** rows that it found is decided at that time. */
@@ -139,30 +174,53 @@ int lease_fail_behind(HfLease *lease, HfError *err);
 void lease_give(HfLease *lease, LeaseSql sql, HfStmt *stmt);
 void lease_statements_clear(HfLease *lease);
 
-/* One lease, as its row has it.  The texts belong to it. */
-typedef struct Lease {
-  int there;
-  sqlite3_int64 token;
-  char *resource;
-  char *holder;
-  sqlite3_int64 acquired_at;
-  sqlite3_int64 expires_at;
-  sqlite3_int64 renewals;
-} Lease;
-
 void lease_clear(Lease *row);
 
 /* Read the high-water mark, which every decision does first: in
 ** lease->mark_token and mark_now. */
 int lease_mark(HfLease *lease, HfError *err);
 
-/* The row of a resource, or of a token. */
-int lease_read_resource(HfLease *lease, sqlite3_value *resource, Lease *row,
-                        HfError *err);
+/* The row of a resource. */
+int lease_read_resource(HfLease *lease, const sqlite3_value *resource,
+                        Lease *row, HfError *err);
+int lease_read_text(HfLease *lease, const char *resource, Lease *row,
+                    HfError *err);
+
+/* ---- what is remembered (lease_known.c) ---------------------------------- */
+
+/* Remember this row; the other has its texts from the first on. */
+void lease_saw(HfLease *lease, const Lease *row);
+void lease_saw_move(HfLease *lease, Lease *row);
+void lease_known_clear(HfLease *lease);
+
+/* The resource that this token was last seen with, or NULL. */
+const char *lease_known_resource(const HfLease *lease, sqlite3_int64 token);
+
+/* The row of a token: by the resource it was last seen with; else, since many
+** may be asked for, by a list of all, lease->index, which is kept until the
+** transaction ends, and made anew when it lacks the token.  A resource that is
+** wrong costs that list, and never gives a wrong row. */
 int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
                      HfError *err);
 
-/* ---- decisions (lease_decide.c) ------------------------------------------ */
+/* The rows of a statement: token, resource. */
+int lease_list_read(const HfLease *lease, sqlite3_stmt *stmt, LeaseList *list,
+                    HfError *err);
+void lease_list_clear(LeaseList *list);
+
+/* Note the version of the database, of which the mark was read, or which this
+** connection has just committed; is it still this one, in a transaction that
+** writes?  Then the lease table is still the one that is known. */
+void lease_fresh_note(HfLease *lease);
+int lease_is_fresh(const HfLease *lease);
+
+/* Take what is remembered of a token, where that is a lease of this resource,
+** and the time is the remembered one of the mark: *row, guessed.  Returns 0 if
+** it is not. */
+int lease_guess(HfLease *lease, sqlite3_value *resource, sqlite3_int64 token,
+                sqlite3_int64 now, Lease *row);
+
+/* ---- checks (lease_check.c) ---------------------------------------------- */
 
 /* The time of a decision, after lease_mark: the clock's, or a given one where
 ** the table takes it, but never before the high-water mark.  given: NULL or a
@@ -171,10 +229,6 @@ int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
               HfError *err);
 int lease_now_again(HfLease *lease, sqlite3_int64 *now, HfError *err);
 
-/* Take the mark of a table of clock='caller' along to its new name. */
-int lease_mark_move(HfLease *lease, sqlite3_int64 id, HfError *err);
-int lease_objects_mark(HfLease *lease, sqlite3_int64 id, HfError *err);
-
 /* Check a name (what: "resource", "holder"), and a TTL; *ttl is the default for
 ** NULL. */
 int lease_check_name(HfLease *lease, const char *what, sqlite3_value *value,
@@ -182,6 +236,12 @@ int lease_check_name(HfLease *lease, const char *what, sqlite3_value *value,
 int lease_check_detail(HfLease *lease, sqlite3_value *value, HfError *err);
 int lease_check_ttl(HfLease *lease, sqlite3_value *value, sqlite3_int64 *ttl,
                     HfError *err);
+
+/* ---- decisions (lease_decide.c) ------------------------------------------ */
+
+/* Take the mark of a table of clock='caller' along to its new name. */
+int lease_mark_move(HfLease *lease, sqlite3_int64 id, HfError *err);
+int lease_objects_mark(HfLease *lease, sqlite3_int64 id, HfError *err);
 
 /* What a decision came to. */
 typedef enum LeaseVerdict {
@@ -200,25 +260,31 @@ typedef struct LeaseRequest {
   sqlite3_int64 now;
 } LeaseRequest;
 
+/* Acquire a resource that has no row, if the high-water mark is the remembered
+** one.  Returns 0 if that is not so, and nothing was decided. */
+int lease_decide_free(HfLease *lease, const LeaseRequest *request, Lease *row,
+                      HfError *err);
+
 /* Acquire, or renew for the one who holds it.  *row: who holds it then. */
 int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
                          LeaseVerdict *verdict, Lease *row, HfError *err);
 
-/* Renew; the row, which has just been read, becomes the new one. */
+/* Renew; the row, which has just been read, becomes the new one.  Of a guessed
+** one anything but LEASE_GRANTED says that it must be read. */
 int lease_decide_renew(HfLease *lease, Lease *row, sqlite3_int64 ttl,
                        sqlite3_int64 now, sqlite3_value *detail,
                        LeaseVerdict *verdict, HfError *err);
 
-/* Release the row, which has just been read. */
-int lease_decide_release(HfLease *lease, const Lease *row, sqlite3_int64 now,
+/* Release the row, which has just been read; or guessed, as before. */
+int lease_decide_release(HfLease *lease, Lease *row, sqlite3_int64 now,
                          LeaseVerdict *verdict, HfError *err);
 
-/* Give a live lease to another holder, with a new token, which is in *row.
-** kind: of the event, "stolen" or "transferred". */
-int lease_decide_give(HfLease *lease, sqlite3_int64 token, const char *kind,
+/* Give the lease of the row, which has just been read, to another holder, with
+** a new token, which is in *row then.  kind: of the event, "stolen" or
+** "transferred". */
+int lease_decide_give(HfLease *lease, Lease *row, const char *kind,
                       sqlite3_value *holder, sqlite3_value *why,
-                      sqlite3_int64 now, LeaseVerdict *verdict, Lease *row,
-                      HfError *err);
+                      sqlite3_int64 now, LeaseVerdict *verdict, HfError *err);
 
 /* Enter an event in the history. */
 int lease_event(HfLease *lease, sqlite3_int64 at, const char *kind,

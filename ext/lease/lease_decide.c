@@ -2,127 +2,47 @@
 ** The decisions about leases.
 **
 ** Whoever comes here holds the write lock of the database.  A decision reads
-** the row, compares one time with it, and writes with the row's token and
-** expiry in the WHERE clause, so that it changes what it has seen or nothing.
+** the row, compares one time with it, and writes with the row in the WHERE
+** clause, so that it changes what it has seen or nothing.
 */
 #include <string.h>
 
-#include "core/utf8.h"
 #include "lease/lease.h"
-
-/* ---- checks -------------------------------------------------------------- */
-
-/* Not before the high-water mark. */
-static int decide_forward(HfLease *lease, sqlite3_int64 *now, HfError *err) {
-  if ((lease->mark_known || lease_mark(lease, err) == SQLITE_OK) &&
-      *now < lease->mark_now) {
-    *now = lease->mark_now;
-  }
-  return err->rc;
-}
-
-int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
-              HfError *err) {
-  if (given == NULL || sqlite3_value_type(given) == SQLITE_NULL) {
-    return hf_clock_now(lease->vfs, now, err) == SQLITE_OK
-               ? decide_forward(lease, now, err)
-               : err->rc;
-  }
-  if (!lease->options.clock_caller) {
-    return hf_fail(err, SQLITE_ERROR,
-                   "lease %s: it reads the clock itself; clock='caller' takes "
-                   "a given time",
-                   lease->name);
-  }
-  if (!hf_value_whole(given, now) || *now < 0 || *now > LEASE_TIME_MAX) {
-    return hf_fail(err, SQLITE_ERROR,
-                   "lease %s: now must be an INTEGER, milliseconds since 1970, "
-                   "at most %lld",
-                   lease->name, LEASE_TIME_MAX);
-  }
-  return decide_forward(lease, now, err);
-}
-
-int lease_now_again(HfLease *lease, sqlite3_int64 *now, HfError *err) {
-  if (lease->given == INT64_MIN) return lease_now(lease, NULL, now, err);
-  *now = lease->given;
-  return decide_forward(lease, now, err);
-}
-
-int lease_check_name(HfLease *lease, const char *what, sqlite3_value *value,
-                     HfError *err) {
-  size_t size;
-  const char *text;
-  if (sqlite3_value_type(value) == SQLITE_TEXT) {
-    text = hf_value_text(value, &size);
-    if (text == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
-    if (size > 0 && size <= LEASE_NAME_MAX && memchr(text, 0, size) == NULL &&
-        hf_utf8_is(text, size)) {
-      return SQLITE_OK;
-    }
-  }
-  return hf_fail(err, SQLITE_CONSTRAINT_VTAB,
-                 "lease %s: the %s must be TEXT of 1 to %d bytes of UTF-8 "
-                 "without NUL",
-                 lease->name, what, LEASE_NAME_MAX);
-}
-
-int lease_check_detail(HfLease *lease, sqlite3_value *value, HfError *err) {
-  size_t size;
-  const char *text;
-  int type = value == NULL ? SQLITE_NULL : sqlite3_value_type(value);
-  if (type == SQLITE_NULL) return SQLITE_OK;
-  if (type == SQLITE_TEXT) {
-    text = hf_value_text(value, &size);
-    if (text == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
-    if (size <= LEASE_DETAIL_MAX && memchr(text, 0, size) == NULL &&
-        hf_utf8_is(text, size)) {
-      return SQLITE_OK;
-    }
-  }
-  return hf_fail(err, SQLITE_CONSTRAINT_VTAB,
-                 "lease %s: the detail must be NULL, or TEXT of up to %d bytes "
-                 "of UTF-8 without NUL",
-                 lease->name, LEASE_DETAIL_MAX);
-}
-
-int lease_check_ttl(HfLease *lease, sqlite3_value *value, sqlite3_int64 *ttl,
-                    HfError *err) {
-  *ttl = lease->options.ttl_ms;
-  if (value == NULL || sqlite3_value_type(value) == SQLITE_NULL) {
-    return SQLITE_OK;
-  }
-  if (hf_value_whole(value, ttl) && *ttl >= 1 &&
-      *ttl <= lease->options.max_ttl_ms) {
-    return SQLITE_OK;
-  }
-  return hf_fail(err, SQLITE_CONSTRAINT_VTAB,
-                 "lease %s: ttl_ms must be an INTEGER from 1 to %lld, its "
-                 "max_ttl_ms",
-                 lease->name, lease->options.max_ttl_ms);
-}
 
 /* ---- writing ------------------------------------------------------------- */
 
 /* Run a statement that changes one row, while its triggers are told which row
-** that will be. */
-static int decide_write(HfLease *lease, LeaseSql sql, HfStmt *stmt,
-                        sqlite3_int64 id, sqlite3_int64 token,
-                        sqlite3_int64 time, HfError *err) {
+** that will be.  *missed: it rested on a guess, and changed nothing, for the
+** guess was wrong, or the statement can no longer be prepared. */
+static int decide_try(HfLease *lease, LeaseSql sql, HfStmt *stmt,
+                      const HfDeciding *what, int *missed, HfError *err) {
   HfConn *conn = lease->conn;
-  HfDeciding deciding = {id, token, time, 0, conn->deciding};
+  HfDeciding deciding = *what;
+  deciding.outer = conn->deciding;
   conn->deciding = &deciding;
-  if (hf_step_done(lease->db, stmt->p, err) == SQLITE_OK &&
-      sqlite3_changes(lease->db) != 1) {
+  *missed = 0;
+  if (hf_step_done(lease->db, stmt->p, err) == SQLITE_OK) {
+    *missed = sqlite3_changes(lease->db) != 1;
+  } else if (err->rc == SQLITE_ERROR) {
+    *missed = 1;
+  }
+  conn->deciding = deciding.outer;
+  if (what->id != 0 && deciding.told) lease->wrote = 1;
+  lease->mark_known = 0; /* for a trigger may have raised it */
+  lease_give(lease, sql, stmt);
+  return err->rc;
+}
+
+/* The same where it must change the row. */
+static int decide_write(HfLease *lease, LeaseSql sql, HfStmt *stmt,
+                        const HfDeciding *what, HfError *err) {
+  int missed;
+  if (decide_try(lease, sql, stmt, what, &missed, err) == SQLITE_OK && missed) {
     hf_fail(err, SQLITE_CONSTRAINT_VTAB,
             "lease %s: a trigger on %s_held swallowed the decision with "
             "RAISE(IGNORE); RAISE(ABORT, ...) refuses one",
             lease->name, lease->name);
   }
-  conn->deciding = deciding.outer;
-  if (sql != LEASE_SQL_RAISE && deciding.told) lease->wrote = 1;
-  lease->mark_known = 0; /* for a trigger may have raised it */
-  lease_give(lease, sql, stmt);
   return err->rc;
 }
 
@@ -137,7 +57,8 @@ static int decide_raise_row(HfLease *lease, sqlite3_int64 id,
   sqlite3_bind_int64(stmt.p, 1, token);
   sqlite3_bind_int64(stmt.p, 2, now);
   sqlite3_bind_int64(stmt.p, 3, id);
-  return decide_write(lease, LEASE_SQL_RAISE, &stmt, 0, token, now, err);
+  return decide_write(lease, LEASE_SQL_RAISE, &stmt,
+                      &(HfDeciding){0, token, now, 0, NULL}, err);
 }
 
 /* Let the high-water mark rise, before anything is written that a trigger could
@@ -146,27 +67,25 @@ static int decide_raise_row(HfLease *lease, sqlite3_int64 id,
 static int decide_raise(HfLease *lease, sqlite3_int64 token, sqlite3_int64 now,
                         HfError *err) {
   sqlite3_int64 id = lease_mark_id(lease), old_token, old_now;
+  sqlite3_int64 first; /* the time of the others, which stays */
   if (!lease->mark_known && lease_mark(lease, err) != SQLITE_OK) {
     return err->rc;
   }
   old_token = lease->mark_token;
   old_now = lease->mark_now;
+  first = lease->mark_first;
   if (token < old_token) token = old_token;
   if (now < old_now) now = old_now;
   if (id == 1) {
     if (token != old_token || now != old_now) {
       decide_raise_row(lease, 1, token, now, err);
     }
-    return err->rc;
+  } else {
+    if (token != old_token) decide_raise_row(lease, 1, token, first, err);
+    if (now != old_now) decide_raise_row(lease, id, 0, now, err);
   }
-  if (token != old_token) {
-    sqlite3_int64 time = 0; /* of the others, which stays */
-    hf_query_int(lease->db, err, 0, &time,
-                 "SELECT now FROM \"%w\".lease_high_water WHERE id = 1",
-                 lease->schema);
-    decide_raise_row(lease, 1, token, time, err);
-  }
-  if (now != old_now) decide_raise_row(lease, id, 0, now, err);
+  lease->mark_token = token;
+  lease->mark_now = now;
   return err->rc;
 }
 
@@ -274,46 +193,45 @@ static int decide_record(HfLease *lease, const Lease *before, const Lease *row,
   return err->rc;
 }
 
-/* A new term: of a resource that has no row (row->there 0), or in the place of
-** that row.  *row becomes the new one. */
-static int decide_grant(HfLease *lease, Lease *row, sqlite3_value *resource,
-                        sqlite3_value *holder, sqlite3_value *detail,
-                        sqlite3_int64 ttl, sqlite3_int64 now,
-                        const DecideTerm *term, HfError *err) {
+/* Write a new term, whose token the mark has already: of a resource that has
+** no row (row->there 0), or in the place of that row, which it becomes. */
+static int decide_term(HfLease *lease, Lease *row, const LeaseRequest *request,
+                       sqlite3_int64 token, const DecideTerm *term,
+                       HfError *err) {
   Lease before = *row;
   LeaseSql sql = row->there ? LEASE_SQL_GRANT : LEASE_SQL_INSERT;
-  sqlite3_int64 token = 0;
+  sqlite3_int64 now = request->now, until = now + request->ttl;
   HfStmt stmt;
-  if (decide_token(lease, &token, err) != SQLITE_OK ||
-      decide_raise(lease, token, now, err) != SQLITE_OK ||
-      lease_take(lease, sql, &stmt, err) != SQLITE_OK) {
+  if (err->rc != SQLITE_OK || lease_take(lease, sql, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
   sqlite3_bind_int64(stmt.p, 1, token);
-  if (!row->there) sqlite3_bind_value(stmt.p, 2, resource);
-  sqlite3_bind_value(stmt.p, 3, holder);
+  sqlite3_bind_value(stmt.p, 3, request->holder);
   sqlite3_bind_int64(stmt.p, 4, now);
-  sqlite3_bind_int64(stmt.p, 5, now + ttl);
-  sqlite3_bind_int64(stmt.p, 6, ttl);
-  if (detail != NULL) sqlite3_bind_value(stmt.p, 7, detail);
+  sqlite3_bind_int64(stmt.p, 5, until);
+  sqlite3_bind_int64(stmt.p, 6, request->ttl);
+  if (request->detail != NULL) sqlite3_bind_value(stmt.p, 7, request->detail);
   if (row->there) {
+    sqlite3_bind_text(stmt.p, 2, before.resource, -1, SQLITE_STATIC);
     sqlite3_bind_int64(stmt.p, 8, row->token);
     sqlite3_bind_int64(stmt.p, 9, row->expires_at);
     sqlite3_bind_int64(stmt.p, 10, term->renewals);
     row->resource = hf_format(err, "%s", before.resource);
   } else {
-    decide_put(&row->resource, resource, err);
+    sqlite3_bind_value(stmt.p, 2, request->resource);
+    decide_put(&row->resource, request->resource, err);
   }
   row->holder = NULL;
-  decide_put(&row->holder, holder, err);
+  decide_put(&row->holder, request->holder, err);
   row->there = 1;
   row->token = token;
   row->acquired_at = now;
-  row->expires_at = now + ttl;
+  row->expires_at = until;
   row->renewals = term->renewals;
   if (err->rc != SQLITE_OK) {
     lease_give(lease, sql, &stmt);
-  } else if (decide_write(lease, sql, &stmt, lease->id, token, now + ttl,
+  } else if (decide_write(lease, sql, &stmt,
+                          &(HfDeciding){lease->id, token, until, 0, NULL},
                           err) == SQLITE_OK) {
     decide_record(lease, &before, row, term, err);
   }
@@ -321,25 +239,92 @@ static int decide_grant(HfLease *lease, Lease *row, sqlite3_value *resource,
   return err->rc;
 }
 
+static int decide_grant(HfLease *lease, Lease *row, const LeaseRequest *request,
+                        const DecideTerm *term, HfError *err) {
+  sqlite3_int64 token = 0;
+  if (decide_token(lease, &token, err) == SQLITE_OK) {
+    decide_raise(lease, token, request->now, err);
+  }
+  return decide_term(lease, row, request, token, term, err);
+}
+
+int lease_decide_free(HfLease *lease, const LeaseRequest *request, Lease *row,
+                      HfError *err) {
+  int missed, caller = lease_mark_id(lease) != 1;
+  sqlite3_int64 token = 0, told = lease->told;
+  sqlite3_int64 first = caller ? lease->mark_first : lease->mark_now;
+  sqlite3_int64 now = caller ? first : request->now;
+  HfStmt stmt;
+  if (caller && request->now != lease->mark_now) return 0;
+  if (decide_token(lease, &token, err) != SQLITE_OK ||
+      lease_take(lease, LEASE_SQL_RAISE_FREE, &stmt, err) != SQLITE_OK) {
+    return 1;
+  }
+  sqlite3_bind_int64(stmt.p, 1, token);
+  sqlite3_bind_int64(stmt.p, 2, now);
+  sqlite3_bind_int64(stmt.p, 3, lease->mark_token);
+  sqlite3_bind_int64(stmt.p, 4, first);
+  if (caller) sqlite3_bind_int64(stmt.p, 5, lease->mark_now);
+  sqlite3_bind_value(stmt.p, 6, request->resource);
+  decide_try(lease, LEASE_SQL_RAISE_FREE, &stmt,
+             &(HfDeciding){0, token, now, 0, NULL}, &missed, err);
+  if (missed) {
+    lease->told = told; /* for it is not */
+    hf_error_clear(err);
+    return 0;
+  }
+  if (err->rc == SQLITE_OK) {
+    lease->mark_token = token;
+    lease->mark_now = request->now;
+  }
+  decide_term(lease, row, request, token,
+              &(DecideTerm){NULL, 0, 0, "acquired", request->detail}, err);
+  return 1;
+}
+
+/* Bind what READ_SAME compares. */
+static void decide_bind_row(const HfLease *lease, sqlite3_stmt *stmt,
+                            const Lease *row) {
+  sqlite3_bind_text(stmt, 1, row->resource, -1, SQLITE_STATIC);
+  sqlite3_bind_int64(stmt, 2, row->token);
+  sqlite3_bind_text(stmt, 3, row->holder, -1, SQLITE_STATIC);
+  sqlite3_bind_int64(stmt, 4, row->acquired_at);
+  sqlite3_bind_int64(stmt, 5, row->expires_at);
+  sqlite3_bind_int64(stmt, 6, row->renewals);
+  if (row->guessed) sqlite3_bind_int64(stmt, 7, lease->mark_now);
+}
+
+/* Write to the row.  Returns 1 if it was guessed wrong. */
+static int decide_row(HfLease *lease, LeaseSql sql, HfStmt *stmt, Lease *row,
+                      sqlite3_int64 time, HfError *err) {
+  const HfDeciding what = {lease->id, row->token, time, 0, NULL};
+  int missed = 0;
+  if (!row->guessed) {
+    decide_write(lease, sql, stmt, &what, err);
+  } else if (decide_try(lease, sql, stmt, &what, &missed, err), missed) {
+    hf_error_clear(err);
+  }
+  return missed;
+}
+
 /* Extend a live lease. */
 static int decide_extend(HfLease *lease, Lease *row, sqlite3_int64 ttl,
                          sqlite3_int64 now, sqlite3_value *detail,
-                         HfError *err) {
+                         LeaseVerdict *verdict, HfError *err) {
   HfStmt stmt;
-  if (decide_raise(lease, 0, now, err) != SQLITE_OK ||
+  if ((!row->guessed && decide_raise(lease, 0, now, err) != SQLITE_OK) ||
       lease_take(lease, LEASE_SQL_RENEW, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
-  sqlite3_bind_int64(stmt.p, 1, row->token);
-  sqlite3_bind_int64(stmt.p, 2, now + ttl);
-  sqlite3_bind_int64(stmt.p, 3, ttl);
-  if (detail != NULL) sqlite3_bind_value(stmt.p, 4, detail);
-  sqlite3_bind_int64(stmt.p, 5, row->expires_at);
-  sqlite3_bind_int(stmt.p, 6, detail != NULL);
-  if (decide_write(lease, LEASE_SQL_RENEW, &stmt, lease->id, row->token,
-                   now + ttl, err) != SQLITE_OK) {
-    return err->rc;
+  decide_bind_row(lease, stmt.p, row);
+  sqlite3_bind_int64(stmt.p, 8, now + ttl);
+  sqlite3_bind_int64(stmt.p, 9, ttl);
+  sqlite3_bind_int(stmt.p, 10, detail != NULL);
+  if (detail != NULL) sqlite3_bind_value(stmt.p, 11, detail);
+  if (decide_row(lease, LEASE_SQL_RENEW, &stmt, row, now + ttl, err)) {
+    *verdict = LEASE_LOST;
   }
+  if (err->rc != SQLITE_OK || *verdict == LEASE_LOST) return err->rc;
   row->expires_at = now + ttl;
   row->renewals++;
   return lease_event(lease, now, "renewed", row, now - row->acquired_at, NULL,
@@ -381,7 +366,7 @@ int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
       int given = request->detail != NULL &&
                   sqlite3_value_type(request->detail) != SQLITE_NULL;
       decide_extend(lease, row, request->ttl, now,
-                    given ? request->detail : NULL, err);
+                    given ? request->detail : NULL, verdict, err);
     }
     return err->rc;
   }
@@ -390,8 +375,7 @@ int lease_decide_acquire(HfLease *lease, const LeaseRequest *request,
     *verdict = LEASE_DELAYED;
     return err->rc;
   }
-  return decide_grant(lease, row, request->resource, request->holder,
-                      request->detail, request->ttl, now,
+  return decide_grant(lease, row, request,
                       &(DecideTerm){"expired",
                                     row->expires_at - row->acquired_at, 0,
                                     "acquired", request->detail},
@@ -408,43 +392,42 @@ int lease_decide_renew(HfLease *lease, Lease *row, sqlite3_int64 ttl,
     *verdict = LEASE_EXHAUSTED;
   } else {
     *verdict = LEASE_GRANTED;
-    decide_extend(lease, row, ttl, now, detail, err);
+    decide_extend(lease, row, ttl, now, detail, verdict, err);
   }
   return err->rc;
 }
 
-int lease_decide_release(HfLease *lease, const Lease *row, sqlite3_int64 now,
+int lease_decide_release(HfLease *lease, Lease *row, sqlite3_int64 now,
                          LeaseVerdict *verdict, HfError *err) {
   HfStmt stmt;
   *verdict = LEASE_LOST;
-  if (decide_raise(lease, 0, now, err) != SQLITE_OK || !row->there ||
-      now >= row->expires_at ||
+  if ((!row->guessed && decide_raise(lease, 0, now, err) != SQLITE_OK) ||
+      !row->there || now >= row->expires_at ||
       lease_take(lease, LEASE_SQL_DELETE, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
-  *verdict = LEASE_GRANTED;
-  sqlite3_bind_int64(stmt.p, 1, row->token);
-  sqlite3_bind_int64(stmt.p, 2, row->expires_at);
-  if (decide_write(lease, LEASE_SQL_DELETE, &stmt, lease->id, row->token,
-                   row->expires_at, err) == SQLITE_OK) {
+  decide_bind_row(lease, stmt.p, row);
+  if (!decide_row(lease, LEASE_SQL_DELETE, &stmt, row, row->expires_at, err) &&
+      err->rc == SQLITE_OK) {
+    *verdict = LEASE_GRANTED;
     lease_event(lease, now, "released", row, now - row->acquired_at, NULL, err);
   }
   return err->rc;
 }
 
-int lease_decide_give(HfLease *lease, sqlite3_int64 token, const char *kind,
+int lease_decide_give(HfLease *lease, Lease *row, const char *kind,
                       sqlite3_value *holder, sqlite3_value *why,
-                      sqlite3_int64 now, LeaseVerdict *verdict, Lease *row,
-                      HfError *err) {
+                      sqlite3_int64 now, LeaseVerdict *verdict, HfError *err) {
   *verdict = LEASE_LOST;
-  if (decide_raise(lease, 0, now, err) == SQLITE_OK &&
-      lease_read_token(lease, token, row, err) == SQLITE_OK && row->there &&
+  if (decide_raise(lease, 0, now, err) == SQLITE_OK && row->there &&
       now < row->expires_at) {
-    *verdict = LEASE_GRANTED;
     /* The same time is left as before; to give it to oneself is no new
     ** term. */
+    const LeaseRequest request = {NULL, holder, NULL, row->expires_at - now,
+                                  now};
+    *verdict = LEASE_GRANTED;
     decide_grant(
-        lease, row, NULL, holder, NULL, row->expires_at - now, now,
+        lease, row, &request,
         &(DecideTerm){"released", now - row->acquired_at,
                       decide_is_holder(row, holder) ? row->renewals : 0, kind,
                       why},

@@ -45,31 +45,51 @@ static void door_denials(Door *door) {
   }
 }
 
-/* Find the lease table, and read the high-water mark.  One that is known by its
-** name costs no statement; but when the mark's had to be prepared again, the
+/* Find the lease table; begin, if it is to be written. */
+static int door_begin(Door *door, HfConn *conn, const char *name,
+                      sqlite3_value *table, int writes) {
+  if (door->name == NULL) {
+    door->name = name;
+    door->rowid = sqlite3_last_insert_rowid(conn->db);
+  }
+  if (!lease_pin_known(conn, table, &door->pin) &&
+      lease_pin(conn, name, table, &door->pin, &door->err) == SQLITE_OK) {
+    door->pin.lease->known = 1;
+  }
+  if (door->err.rc == SQLITE_OK && writes && !door->begun) {
+    HfLease *lease = door->pin.lease;
+    if (hf_txn_begin_kept(conn->db, &lease->txn, lease->schema, name,
+                          &door->txn, &door->err) == SQLITE_OK) {
+      door->begun = 1;
+    }
+  }
+  return door->err.rc;
+}
+
+/* Read the high-water mark.  When its statement had to be prepared again, the
 ** schema has changed, and the name may mean another table. */
-static int door_find(Door *door, HfConn *conn, sqlite3_value *table,
+static int door_mark(Door *door, HfConn *conn, sqlite3_value *table,
                      int writes) {
   int i;
-  for (i = 0; i < 3; i++) {
-    if (!lease_pin_known(conn, table, &door->pin) &&
-        lease_pin(conn, door->name, table, &door->pin, &door->err) ==
-            SQLITE_OK) {
-      door->pin.lease->known = 1;
+  for (i = 0; i < 3 && door->err.rc == SQLITE_OK; i++) {
+    if (i > 0) {
+      lease_unpin(&door->pin);
+      if (door_begin(door, conn, door->name, table, writes) != SQLITE_OK) break;
     }
-    if (door->err.rc == SQLITE_OK && writes && !door->begun) {
-      HfLease *lease = door->pin.lease;
-      if (hf_txn_begin_kept(conn->db, &lease->txn, lease->schema, door->name,
-                            &door->txn, &door->err) == SQLITE_OK) {
-        door->begun = 1;
-      }
-    }
-    if (door->err.rc != SQLITE_OK ||
-        lease_mark(door->pin.lease, &door->err) != SQLITE_OK ||
+    if (lease_mark(door->pin.lease, &door->err) != SQLITE_OK ||
         door->pin.lease->known) {
       break;
     }
-    if (i < 2) lease_unpin(&door->pin);
+  }
+  return door->err.rc;
+}
+
+/* The rest of what a decision needs: the mark, the time. */
+static int door_time(Door *door, HfConn *conn, sqlite3_value *table,
+                     sqlite3_value *now) {
+  if (door_mark(door, conn, table, 1) == SQLITE_OK) {
+    door_denials(door);
+    lease_now(door->pin.lease, now, &door->now, &door->err);
   }
   return door->err.rc;
 }
@@ -77,13 +97,21 @@ static int door_find(Door *door, HfConn *conn, sqlite3_value *table,
 static int door_open(Door *door, HfConn *conn, const char *name,
                      sqlite3_value *table, sqlite3_value *now) {
   memset(door, 0, sizeof(*door));
-  door->name = name;
-  door->rowid = sqlite3_last_insert_rowid(conn->db);
-  if (door_find(door, conn, table, 1) == SQLITE_OK) {
-    door_denials(door);
-    lease_now(door->pin.lease, now, &door->now, &door->err);
+  if (door_begin(door, conn, name, table, 1) == SQLITE_OK) {
+    door_time(door, conn, table, now);
   }
   return door->err.rc;
+}
+
+/* May it be decided by what is remembered?  Then door->now is the time. */
+static int door_fresh(Door *door, sqlite3_value *now) {
+  HfLease *lease = door->pin.lease;
+  HfError err = {SQLITE_OK, NULL};
+  if (lease_denials_pending(lease) || !lease_is_fresh(lease)) return 0;
+  lease->mark_known = 1;
+  if (lease_now(lease, now, &door->now, &err) == SQLITE_OK) return 1;
+  hf_error_clear(&err); /* it is found again */
+  return 0;
 }
 
 /* End the transaction; returns 0 with the error raised if there is one. */
@@ -94,6 +122,7 @@ static int door_close(Door *door, sqlite3_context *context) {
                     lease ? &lease->txn : NULL, door->txn, &door->err);
     if (door->txn == HF_TXN_OWN && lease != NULL) {
       lease_denials_settle(lease, door->err.rc == SQLITE_OK);
+      if (door->err.rc == SQLITE_OK) lease_fresh_note(lease);
     }
     sqlite3_set_last_insert_rowid(sqlite3_context_db_handle(context),
                                   door->rowid);
@@ -109,49 +138,69 @@ static int door_read(Door *door, sqlite3_value *resource, sqlite3_value *token,
                      Lease *row) {
   HfLease *lease = door->pin.lease;
   sqlite3_int64 number = 0;
-  size_t size;
-  const char *text;
   memset(row, 0, sizeof(*row));
   if (!hf_value_whole(token, &number)) {
     return hf_fail(&door->err, SQLITE_ERROR, "%s: the token must be an INTEGER",
                    door->name);
   }
   if (lease_check_name(lease, "resource", resource, &door->err) != SQLITE_OK ||
-      lease_read_token(lease, number, row, &door->err) != SQLITE_OK) {
+      lease_read_resource(lease, resource, row, &door->err) != SQLITE_OK) {
     return door->err.rc;
   }
-  text = hf_value_text(resource, &size);
-  if (text == NULL) return hf_fail(&door->err, SQLITE_NOMEM, NULL);
-  if (row->there && (strlen(row->resource) != size ||
-                     memcmp(row->resource, text, size) != 0)) {
-    lease_clear(row);
-  }
+  if (row->token != number) lease_clear(row);
   return SQLITE_OK;
 }
 
+/* The same by what is remembered; returns 0 if that is not enough. */
+static int door_guess(Door *door, sqlite3_value *resource, sqlite3_value *token,
+                      sqlite3_value *now, Lease *row) {
+  sqlite3_int64 number;
+  return door_fresh(door, now) && hf_value_whole(token, &number) &&
+         lease_guess(door->pin.lease, resource, number, door->now, row);
+}
+
 /* ---- lease_acquire ------------------------------------------------------- */
+
+/* Check what was asked for. */
+static int acquire_check(Door *door, LeaseRequest *request,
+                         sqlite3_value *ttl) {
+  HfLease *lease = door->pin.lease;
+  if (lease_check_name(lease, "resource", request->resource, &door->err) ==
+          SQLITE_OK &&
+      lease_check_name(lease, "holder", request->holder, &door->err) ==
+          SQLITE_OK) {
+    lease_check_ttl(lease, ttl, &request->ttl, &door->err);
+  }
+  request->now = door->now;
+  return door->err.rc;
+}
 
 /* One attempt.  *token: 0 when it is refused; *left: then how long at most it
 ** need be, ms.  told: that it was contended has been recorded. */
 static int acquire_once(sqlite3_context *context, int argc,
                         sqlite3_value **argv, int record, sqlite3_int64 *token,
                         sqlite3_int64 *left) {
+  HfConn *conn = sqlite3_user_data(context);
   LeaseRequest request = {argv[1], argv[2], NULL, 0, 0};
   LeaseVerdict verdict = LEASE_LOST;
   Lease row;
   Door door;
   *token = 0;
   memset(&row, 0, sizeof(row));
-  if (door_open(&door, sqlite3_user_data(context), "lease_acquire", argv[0],
-                door_argument(argc, argv, 5)) == SQLITE_OK) {
-    HfLease *lease = door.pin.lease;
-    request.now = door.now;
-    if (lease_check_name(lease, "resource", argv[1], &door.err) == SQLITE_OK &&
-        lease_check_name(lease, "holder", argv[2], &door.err) == SQLITE_OK &&
-        lease_check_ttl(lease, door_argument(argc, argv, 3), &request.ttl,
-                        &door.err) == SQLITE_OK &&
-        lease_decide_acquire(lease, &request, &verdict, &row, &door.err) ==
-            SQLITE_OK) {
+  memset(&door, 0, sizeof(door));
+  if (door_begin(&door, conn, "lease_acquire", argv[0], 1) == SQLITE_OK) {
+    sqlite3_value *now = door_argument(argc, argv, 5);
+    sqlite3_value *ttl = door_argument(argc, argv, 3);
+    if (door_fresh(&door, now) &&
+        acquire_check(&door, &request, ttl) == SQLITE_OK &&
+        lease_decide_free(door.pin.lease, &request, &row, &door.err)) {
+      verdict = LEASE_GRANTED;
+      *token = row.token;
+    } else if (door_time(&door, conn, argv[0], now) == SQLITE_OK &&
+               acquire_check(&door, &request, ttl) == SQLITE_OK &&
+               lease_decide_acquire(door.pin.lease, &request, &verdict, &row,
+                                    &door.err) == SQLITE_OK) {
+      HfLease *lease = door.pin.lease;
       if (verdict == LEASE_GRANTED) *token = row.token;
       *left = row.expires_at - door.now;
       if (verdict == LEASE_DELAYED) *left += lease->options.lock_delay_ms;
@@ -163,6 +212,9 @@ static int acquire_once(sqlite3_context *context, int argc,
         sqlite3_free(has);
       }
     }
+  }
+  if (door.err.rc == SQLITE_OK && verdict == LEASE_GRANTED) {
+    lease_saw_move(door.pin.lease, &row);
   }
   lease_clear(&row);
   return door_close(&door, context);
@@ -233,22 +285,35 @@ static void door_acquire(sqlite3_context *context, int argc,
 */
 static void door_renew(sqlite3_context *context, int argc,
                        sqlite3_value **argv) {
+  HfConn *conn = sqlite3_user_data(context);
+  sqlite3_value *now = door_argument(argc, argv, 4);
+  sqlite3_value *want = door_argument(argc, argv, 3);
   LeaseVerdict verdict = LEASE_LOST;
   sqlite3_int64 ttl;
   Lease row;
   Door door;
   memset(&row, 0, sizeof(row));
-  if (door_open(&door, sqlite3_user_data(context), "lease_renew", argv[0],
-                door_argument(argc, argv, 4)) == SQLITE_OK &&
-      lease_check_ttl(door.pin.lease, door_argument(argc, argv, 3), &ttl,
-                      &door.err) == SQLITE_OK &&
-      door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
+  memset(&door, 0, sizeof(door));
+  if (door_begin(&door, conn, "lease_renew", argv[0], 1) == SQLITE_OK &&
+      door_guess(&door, argv[1], argv[2], now, &row) &&
+      lease_check_ttl(door.pin.lease, want, &ttl, &door.err) == SQLITE_OK) {
     lease_decide_renew(door.pin.lease, &row, ttl, door.now, NULL, &verdict,
                        &door.err);
   }
-  if (door_close(&door, context) && verdict == LEASE_GRANTED) {
-    sqlite3_result_int64(context, row.expires_at);
+  if (door.err.rc == SQLITE_OK && verdict != LEASE_GRANTED) {
+    lease_clear(&row);
+    if (door_time(&door, conn, argv[0], now) == SQLITE_OK &&
+        lease_check_ttl(door.pin.lease, want, &ttl, &door.err) == SQLITE_OK &&
+        door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
+      lease_decide_renew(door.pin.lease, &row, ttl, door.now, NULL, &verdict,
+                         &door.err);
+    }
   }
+  if (door.err.rc == SQLITE_OK && verdict == LEASE_GRANTED) {
+    sqlite3_result_int64(context, row.expires_at);
+    lease_saw_move(door.pin.lease, &row);
+  }
+  door_close(&door, context);
   lease_clear(&row);
 }
 
@@ -259,14 +324,23 @@ static void door_renew(sqlite3_context *context, int argc,
 */
 static void door_release(sqlite3_context *context, int argc,
                          sqlite3_value **argv) {
+  HfConn *conn = sqlite3_user_data(context);
+  sqlite3_value *now = door_argument(argc, argv, 3);
   LeaseVerdict verdict = LEASE_LOST;
   Lease row;
   Door door;
   memset(&row, 0, sizeof(row));
-  if (door_open(&door, sqlite3_user_data(context), "lease_release", argv[0],
-                door_argument(argc, argv, 3)) == SQLITE_OK &&
-      door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
+  memset(&door, 0, sizeof(door));
+  if (door_begin(&door, conn, "lease_release", argv[0], 1) == SQLITE_OK &&
+      door_guess(&door, argv[1], argv[2], now, &row)) {
     lease_decide_release(door.pin.lease, &row, door.now, &verdict, &door.err);
+  }
+  if (door.err.rc == SQLITE_OK && verdict != LEASE_GRANTED) {
+    lease_clear(&row);
+    if (door_time(&door, conn, argv[0], now) == SQLITE_OK &&
+        door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
+      lease_decide_release(door.pin.lease, &row, door.now, &verdict, &door.err);
+    }
   }
   lease_clear(&row);
   if (door_close(&door, context)) {
@@ -274,40 +348,37 @@ static void door_release(sqlite3_context *context, int argc,
   }
 }
 
-/* Release one live lease of this holder; *more is 0 when there was none. */
-static int release_next(Door *door, sqlite3_value *holder, int *more) {
+/* Release the live leases that this holder has now; returns how many. */
+static sqlite3_int64 release_list(Door *door, sqlite3_value *holder) {
   HfLease *lease = door->pin.lease;
-  LeaseVerdict verdict;
-  sqlite3_int64 token = 0;
+  LeaseList list = {NULL, NULL, 0, 0};
+  sqlite3_int64 count = 0;
   sqlite3_stmt *stmt;
-  *more = 0;
+  size_t i;
   if (hf_prepare(lease->db, &stmt, &door->err,
-                 "SELECT token FROM \"%w\".\"%w_held\""
-                 " WHERE holder = ?1 AND expires_at > ?2 LIMIT 1",
-                 lease->schema, lease->name) != SQLITE_OK) {
-    return door->err.rc;
+                 "SELECT token, resource FROM \"%w\".\"%w_held\""
+                 " WHERE holder = ?1 AND expires_at > ?2 ORDER BY token",
+                 lease->schema, lease->name) == SQLITE_OK) {
+    sqlite3_bind_value(stmt, 1, holder);
+    sqlite3_bind_int64(stmt, 2, door->now);
+    lease_list_read(lease, stmt, &list, &door->err);
+    sqlite3_finalize(stmt);
   }
-  sqlite3_bind_value(stmt, 1, holder);
-  sqlite3_bind_int64(stmt, 2, door->now);
-  switch (sqlite3_step(stmt)) {
-    case SQLITE_ROW:
-      *more = 1;
-      token = sqlite3_column_int64(stmt, 0);
-      break;
-    case SQLITE_DONE:
-      break;
-    default:
-      hf_fail_db(&door->err, lease->db);
-  }
-  sqlite3_finalize(stmt);
-  if (*more) {
+  for (i = 0; i < list.count && door->err.rc == SQLITE_OK; i++) {
+    LeaseVerdict verdict;
     Lease row;
-    if (lease_read_token(lease, token, &row, &door->err) == SQLITE_OK) {
-      lease_decide_release(lease, &row, door->now, &verdict, &door->err);
+    /* A trigger may have released or granted it meanwhile. */
+    if (lease_read_text(lease, list.resource[i], &row, &door->err) ==
+            SQLITE_OK &&
+        row.token == list.token[i] &&
+        lease_decide_release(lease, &row, door->now, &verdict, &door->err) ==
+            SQLITE_OK) {
+      count += verdict == LEASE_GRANTED;
     }
     lease_clear(&row);
   }
-  return door->err.rc;
+  lease_list_clear(&list);
+  return count;
 }
 
 /*
@@ -317,14 +388,15 @@ static int release_next(Door *door, sqlite3_value *holder, int *more) {
 */
 static void door_release_all(sqlite3_context *context, int argc,
                              sqlite3_value **argv) {
-  sqlite3_int64 count = 0;
-  int more = 1;
+  sqlite3_int64 count = 0, some;
   Door door;
   if (door_open(&door, sqlite3_user_data(context), "lease_release_all", argv[0],
                 door_argument(argc, argv, 2)) == SQLITE_OK &&
       lease_check_name(door.pin.lease, "holder", argv[1], &door.err) ==
           SQLITE_OK) {
-    while (release_next(&door, argv[1], &more) == SQLITE_OK && more) count++;
+    do {
+      count += some = release_list(&door, argv[1]);
+    } while (some > 0 && door.err.rc == SQLITE_OK);
   }
   if (door_close(&door, context)) sqlite3_result_int64(context, count);
 }
@@ -337,18 +409,19 @@ static void door_release_all(sqlite3_context *context, int argc,
 */
 static void door_holds(sqlite3_context *context, int argc,
                        sqlite3_value **argv) {
+  HfConn *conn = sqlite3_user_data(context);
   int holds = 0;
   Lease row;
   Door door;
   memset(&row, 0, sizeof(row));
   memset(&door, 0, sizeof(door));
-  door.name = "lease_holds";
   if (sqlite3_value_type(argv[1]) == SQLITE_NULL ||
       sqlite3_value_type(argv[2]) == SQLITE_NULL) {
     sqlite3_result_int(context, 0);
     return;
   }
-  if (door_find(&door, sqlite3_user_data(context), argv[0], 0) == SQLITE_OK &&
+  if (door_begin(&door, conn, "lease_holds", argv[0], 0) == SQLITE_OK &&
+      door_mark(&door, conn, argv[0], 0) == SQLITE_OK &&
       lease_now(door.pin.lease, door_argument(argc, argv, 3), &door.now,
                 &door.err) == SQLITE_OK &&
       door_read(&door, argv[1], argv[2], &row) == SQLITE_OK) {
@@ -364,10 +437,9 @@ static void door_give(sqlite3_context *context, int argc, sqlite3_value **argv,
                       sqlite3_value *why, int now_at) {
   LeaseVerdict verdict = LEASE_LOST;
   sqlite3_int64 token = 0;
-  Lease row, given;
+  Lease row;
   Door door;
   memset(&row, 0, sizeof(row));
-  memset(&given, 0, sizeof(given));
   if (door_open(&door, sqlite3_user_data(context), function, argv[0],
                 door_argument(argc, argv, now_at)) == SQLITE_OK &&
       lease_check_name(door.pin.lease, "holder", argv[3], &door.err) ==
@@ -375,12 +447,11 @@ static void door_give(sqlite3_context *context, int argc, sqlite3_value **argv,
       (why == NULL || lease_check_name(door.pin.lease, "reason", why,
                                        &door.err) == SQLITE_OK) &&
       door_read(&door, argv[1], argv[2], &row) == SQLITE_OK && row.there) {
-    lease_decide_give(door.pin.lease, row.token, kind, argv[3], why, door.now,
-                      &verdict, &given, &door.err);
-    token = given.token;
+    lease_decide_give(door.pin.lease, &row, kind, argv[3], why, door.now,
+                      &verdict, &door.err);
+    token = row.token;
   }
   lease_clear(&row);
-  lease_clear(&given);
   if (door_close(&door, context) && verdict == LEASE_GRANTED) {
     sqlite3_result_int64(context, token);
   }

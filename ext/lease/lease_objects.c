@@ -4,6 +4,10 @@
 **   <name>_held    a row a resource that is leased, or was until it expired
 **   <name>_event   the history
 **
+** <name>_held is one b-tree, by the resource: each page that a decision writes
+** costs about as much as its statements do.  Tokens need no index, for whoever
+** has one has the resource as well, or nearly always (lease_known.c).
+**
 ** Like a ledger's entry table, <name>_held is an ordinary table, on which users
 ** put policy triggers; its own triggers refuse every write that the module is
 ** not deciding right now.  They need the extension, so without it nobody
@@ -17,15 +21,15 @@
 
 #define BEHIND_HELD \
   "\"%w_held\"(\n" \
-  "  token INTEGER PRIMARY KEY,\n" \
-  "  resource TEXT NOT NULL UNIQUE,\n" \
+  "  token INTEGER NOT NULL,\n" \
+  "  resource TEXT PRIMARY KEY NOT NULL,\n" \
   "  holder TEXT NOT NULL,\n" \
   "  acquired_at INTEGER NOT NULL,\n" \
   "  expires_at INTEGER NOT NULL,\n" \
   "  renewals INTEGER NOT NULL,\n" \
   "  ttl_ms INTEGER NOT NULL,\n" \
   "  detail TEXT\n" \
-  ") STRICT"
+  ") STRICT, WITHOUT ROWID"
 
 #define BEHIND_EVENT \
   "\"%w_event\"(\n" \

@@ -9,16 +9,26 @@
 #define READ_COLUMNS \
   "token, resource, holder, acquired_at, expires_at, renewals"
 
+/* The row is as it was read, or remembered; and then the high-water time, ?7,
+** is, too. */
+#define READ_SAME \
+  " WHERE resource = ?1 AND token = ?2 AND holder = ?3 AND acquired_at = ?4" \
+  " AND expires_at = ?5 AND renewals = ?6 AND (?7 IS NULL OR ?7 =" \
+  " (SELECT now FROM \"%w\".lease_high_water WHERE id = %lld))"
+
 int lease_prepare(HfLease *lease, HfError *err) {
   const char *schema = lease->schema, *name = lease->name;
   char **sql = lease->sql;
+  static const char *const only[] = {" ORDER BY token", " AND resource = ?2",
+                                     " AND token = ?3",
+                                     " AND resource = ?2 AND token = ?3"};
   int i;
   sql[LEASE_SQL_RESOURCE] = hf_format(
       err,
       "SELECT " READ_COLUMNS " FROM \"%w\".\"%w_held\" WHERE resource = ?1",
       schema, name);
-  sql[LEASE_SQL_BY_TOKEN] = hf_format(
-      err, "SELECT " READ_COLUMNS " FROM \"%w\".\"%w_held\" WHERE token = ?1",
+  sql[LEASE_SQL_TOKENS] = hf_format(
+      err, "SELECT token, resource FROM \"%w\".\"%w_held\" ORDER BY token",
       schema, name);
   sql[LEASE_SQL_INSERT] = hf_format(
       err,
@@ -30,18 +40,16 @@ int lease_prepare(HfLease *lease, HfError *err) {
       err,
       "UPDATE \"%w\".\"%w_held\" SET token = ?1, holder = ?3, acquired_at = ?4,"
       " expires_at = ?5, renewals = ?10, ttl_ms = ?6, detail = ?7"
-      " WHERE token = ?8 AND expires_at = ?9",
+      " WHERE resource = ?2 AND token = ?8 AND expires_at = ?9",
       schema, name);
   sql[LEASE_SQL_RENEW] = hf_format(
       err,
-      "UPDATE \"%w\".\"%w_held\" SET expires_at = ?2, renewals = renewals + 1,"
-      " ttl_ms = ?3, detail = iif(?6, ?4, detail)"
-      " WHERE token = ?1 AND expires_at = ?5",
-      schema, name);
-  sql[LEASE_SQL_DELETE] = hf_format(
-      err,
-      "DELETE FROM \"%w\".\"%w_held\" WHERE token = ?1 AND expires_at = ?2",
-      schema, name);
+      "UPDATE \"%w\".\"%w_held\" SET expires_at = ?8, renewals = renewals + 1,"
+      " ttl_ms = ?9, detail = iif(?10, ?11, detail)" READ_SAME,
+      schema, name, schema, lease_mark_id(lease));
+  sql[LEASE_SQL_DELETE] =
+      hf_format(err, "DELETE FROM \"%w\".\"%w_held\"" READ_SAME, schema, name,
+                schema, lease_mark_id(lease));
   sql[LEASE_SQL_EVENT] = hf_format(
       err,
       "INSERT INTO \"%w\".\"%w_event\"(at, kind, resource, holder, token,"
@@ -49,21 +57,29 @@ int lease_prepare(HfLease *lease, HfError *err) {
       schema, name);
   sql[LEASE_SQL_MARK] =
       hf_format(err,
-                "SELECT t.token, n.now FROM \"%w\".lease_high_water AS t,"
+                "SELECT t.token, n.now, t.now"
+                " FROM \"%w\".lease_high_water AS t,"
                 " \"%w\".lease_high_water AS n WHERE t.id = 1 AND n.id = %lld",
                 schema, schema, lease_mark_id(lease));
   sql[LEASE_SQL_RAISE] = hf_format(
       err,
       "UPDATE \"%w\".lease_high_water SET token = ?1, now = ?2 WHERE id = ?3",
       schema);
+  sql[LEASE_SQL_RAISE_FREE] = hf_format(
+      err,
+      "UPDATE \"%w\".lease_high_water SET token = ?1, now = ?2"
+      " WHERE id = 1 AND token = ?3 AND now = ?4"
+      " AND (?5 IS NULL OR ?5 ="
+      "  (SELECT now FROM \"%w\".lease_high_water WHERE id = %lld))"
+      " AND NOT EXISTS (SELECT 1 FROM \"%w\".\"%w_held\" WHERE resource = ?6)",
+      schema, schema, lease_mark_id(lease), schema, name);
   for (i = 0; i < 4; i++) {
     sql[LEASE_SQL_LIVE + i] = hf_format(
         err,
         "SELECT token, resource, holder, acquired_at, expires_at, renewals,"
         " detail, ttl_ms FROM \"%w\".\"%w_held\""
-        " WHERE expires_at > ?1 AND token <= ?4%s%s",
-        schema, name, i & 1 ? " AND resource = ?2" : "",
-        i & 2 ? " AND token = ?3" : "");
+        " WHERE expires_at > ?1 AND token <= ?4%s",
+        schema, name, only[i]);
   }
   return err->rc;
 }
@@ -140,8 +156,8 @@ static int read_row(HfLease *lease, LeaseSql sql, HfStmt *stmt, Lease *row,
   return err->rc;
 }
 
-int lease_read_resource(HfLease *lease, sqlite3_value *resource, Lease *row,
-                        HfError *err) {
+int lease_read_resource(HfLease *lease, const sqlite3_value *resource,
+                        Lease *row, HfError *err) {
   HfStmt stmt;
   memset(row, 0, sizeof(*row));
   if (lease_take(lease, LEASE_SQL_RESOURCE, &stmt, err) != SQLITE_OK) {
@@ -151,15 +167,15 @@ int lease_read_resource(HfLease *lease, sqlite3_value *resource, Lease *row,
   return read_row(lease, LEASE_SQL_RESOURCE, &stmt, row, err);
 }
 
-int lease_read_token(HfLease *lease, sqlite3_int64 token, Lease *row,
-                     HfError *err) {
+int lease_read_text(HfLease *lease, const char *resource, Lease *row,
+                    HfError *err) {
   HfStmt stmt;
   memset(row, 0, sizeof(*row));
-  if (lease_take(lease, LEASE_SQL_BY_TOKEN, &stmt, err) != SQLITE_OK) {
+  if (lease_take(lease, LEASE_SQL_RESOURCE, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
-  sqlite3_bind_int64(stmt.p, 1, token);
-  return read_row(lease, LEASE_SQL_BY_TOKEN, &stmt, row, err);
+  sqlite3_bind_text(stmt.p, 1, resource, -1, SQLITE_STATIC);
+  return read_row(lease, LEASE_SQL_RESOURCE, &stmt, row, err);
 }
 
 /* When the schema has changed since, the statements that are kept must go: one
@@ -174,6 +190,7 @@ int lease_mark(HfLease *lease, HfError *err) {
     case SQLITE_ROW:
       lease->mark_token = sqlite3_column_int64(stmt.p, 0);
       lease->mark_now = sqlite3_column_int64(stmt.p, 1);
+      lease->mark_first = sqlite3_column_int64(stmt.p, 2);
       lease->mark_known = 1;
       break;
     case SQLITE_DONE:
@@ -191,5 +208,6 @@ int lease_mark(HfLease *lease, HfError *err) {
     lease_statements_clear(lease);
   }
   lease_give(lease, LEASE_SQL_MARK, &stmt);
+  lease_fresh_note(lease);
   return err->rc;
 }

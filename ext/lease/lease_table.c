@@ -24,6 +24,7 @@ void lease_free(HfLease *lease) {
   if (lease->pins > 0) return;
   hf_conn_unref(lease->conn);
   lease_statements_clear(lease);
+  lease_known_clear(lease);
   hf_txn_stmts_clear(&lease->txn);
   sqlite3_free(lease->schema);
   sqlite3_free(lease->name);
@@ -164,7 +165,7 @@ static int rows_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     info->idxNum |= 1 << i;
   }
   info->estimatedRows = info->idxNum & 3 ? 1 : 1000;
-  info->estimatedCost = info->idxNum & 3 ? 10 : 2000;
+  info->estimatedCost = info->idxNum & 1 ? 10 : info->idxNum & 2 ? 500 : 2000;
   if (info->idxNum & 3) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
   return SQLITE_OK;
 }
@@ -193,6 +194,33 @@ static int rows_advance(LeaseCursor *cursor, HfError *err) {
   return err->rc;
 }
 
+/* The first row.  Where a token alone is given, look at the resource that it
+** was last seen with before looking at each row. */
+static int rows_find(LeaseCursor *cursor, int given, sqlite3_int64 last,
+                     sqlite3_value **argv, HfError *err) {
+  HfLease *lease = (HfLease *)cursor->base.pVtab;
+  const char *guess = NULL;
+  int i;
+  if (given == 2 && sqlite3_value_type(argv[0]) == SQLITE_INTEGER) {
+    guess = lease_known_resource(lease, sqlite3_value_int64(argv[0]));
+  }
+  for (i = guess ? 0 : 1; i < 2 && cursor->eof && err->rc == SQLITE_OK; i++) {
+    int n = 0;
+    lease_give(lease, cursor->sql, &cursor->stmt);
+    cursor->sql = (LeaseSql)(LEASE_SQL_LIVE + (i == 0 ? 3 : given));
+    if (lease_take(lease, cursor->sql, &cursor->stmt, err) != SQLITE_OK) break;
+    sqlite3_bind_int64(cursor->stmt.p, 1, cursor->now);
+    sqlite3_bind_int64(cursor->stmt.p, 4, last);
+    if (i == 0) {
+      sqlite3_bind_text(cursor->stmt.p, 2, guess, -1, SQLITE_TRANSIENT);
+    }
+    if (given & 1) sqlite3_bind_value(cursor->stmt.p, 2, argv[n++]);
+    if (given & 2) sqlite3_bind_value(cursor->stmt.p, 3, argv[n]);
+    rows_advance(cursor, err);
+  }
+  return err->rc;
+}
+
 static int rows_filter(sqlite3_vtab_cursor *base, int idx_num,
                        const char *idx_str, int argc, sqlite3_value **argv) {
   LeaseCursor *cursor = (LeaseCursor *)base;
@@ -200,25 +228,18 @@ static int rows_filter(sqlite3_vtab_cursor *base, int idx_num,
   HfError err = {SQLITE_OK, NULL};
   sqlite3_value *given = idx_num & 4 ? argv[argc - 1] : NULL;
   sqlite3_int64 last = 0;
-  int n = 0;
   (void)idx_str;
   lease_give(lease, cursor->sql, &cursor->stmt);
   cursor->eof = 1;
-  cursor->sql = (LeaseSql)(LEASE_SQL_LIVE + (idx_num & 3));
   if (given != NULL && sqlite3_value_type(given) == SQLITE_NULL) {
     return SQLITE_OK; /* nothing equals NULL */
   }
   /* What a door grants to the rows of this SELECT is not among them. */
   if (lease_mark(lease, &err) == SQLITE_OK) last = lease->mark_token;
-  if (lease_now(lease, given, &cursor->now, &err) == SQLITE_OK &&
-      lease_take(lease, cursor->sql, &cursor->stmt, &err) == SQLITE_OK) {
-    sqlite3_bind_int64(cursor->stmt.p, 1, cursor->now);
-    sqlite3_bind_int64(cursor->stmt.p, 4, last);
+  if (lease_now(lease, given, &cursor->now, &err) == SQLITE_OK) {
     lease->given = given ? cursor->now : INT64_MIN;
     lease->seen = cursor->now;
-    if (idx_num & 1) sqlite3_bind_value(cursor->stmt.p, 2, argv[n++]);
-    if (idx_num & 2) sqlite3_bind_value(cursor->stmt.p, 3, argv[n++]);
-    rows_advance(cursor, &err);
+    rows_find(cursor, idx_num & 3, last, argv, &err);
   }
   return hf_error_to_vtab(&err, base->pVtab);
 }
@@ -246,8 +267,20 @@ static int rows_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
   return SQLITE_OK;
 }
 
+/* Whoever asks for it will often write the row. */
 static int rows_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
-  *rowid = sqlite3_column_int64(((LeaseCursor *)base)->stmt.p, 0);
+  HfLease *lease = (HfLease *)base->pVtab;
+  sqlite3_stmt *stmt = ((LeaseCursor *)base)->stmt.p;
+  *rowid = sqlite3_column_int64(stmt, 0);
+  if (lease_known_resource(lease, *rowid) == NULL) {
+    lease_saw(lease, &(Lease){.there = 1,
+                              .token = *rowid,
+                              .resource = (char *)sqlite3_column_text(stmt, 1),
+                              .holder = (char *)sqlite3_column_text(stmt, 2),
+                              .acquired_at = sqlite3_column_int64(stmt, 3),
+                              .expires_at = sqlite3_column_int64(stmt, 4),
+                              .renewals = sqlite3_column_int64(stmt, 5)});
+  }
   return SQLITE_OK;
 }
 
@@ -304,6 +337,7 @@ static int rows_insert(HfLease *lease, sqlite3_value **value,
   if (lease_decide_acquire(lease, &request, &verdict, &row, err) == SQLITE_OK) {
     if (verdict == LEASE_GRANTED) {
       *rowid = row.token;
+      lease_saw_move(lease, &row);
     } else {
       if (verdict != LEASE_EXHAUSTED) {
         lease_deny(lease, &row, request.holder, request.now);
@@ -473,12 +507,14 @@ static int rows_sync(sqlite3_vtab *vtab) {
 }
 
 static int rows_commit(sqlite3_vtab *vtab) {
+  lease_list_clear(&((HfLease *)vtab)->index);
   lease_denials_settle((HfLease *)vtab, 1);
   hf_stmts_end_transaction(&((HfLease *)vtab)->stmts);
   return SQLITE_OK;
 }
 
 static int rows_rollback(sqlite3_vtab *vtab) {
+  lease_list_clear(&((HfLease *)vtab)->index);
   lease_denials_settle((HfLease *)vtab, 0);
   hf_stmts_end_transaction(&((HfLease *)vtab)->stmts);
   return SQLITE_OK;

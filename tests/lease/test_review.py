@@ -276,7 +276,10 @@ def test_a_caller_s_clock_expires_no_lease_of_the_system_s(l):
 
 @pytest.mark.parametrize("door", ["lease_steal('l', resource, token, 'op', 'w')",
                                   "lease_transfer('l', resource, token, 'op')"])
-def test_a_door_for_each_lease_ends(l, door):
+@pytest.mark.parametrize("index", ["SELECT 1",
+                                   "CREATE INDEX by_token ON l_held(token)"])
+def test_a_door_for_each_lease_ends(l, door, index):
+    l.run(index)  # which a scan follows, where it would else sort
     timer = threading.Timer(5, l.connection.interrupt)
     timer.start()
     try:

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 COMPILER = os.environ.get("CC", "cc")
 STEPS = "40000"  # of the model, for each mutant
 TESTS = ("test_walls.py", "test_lease.py", "test_guard.py", "test_denials.py",
-         "test_review.py", "test_defects.py")
+         "test_review.py", "test_defects.py", "test_known.py")
 # One of the settings of tests/ledger/conftest.py.
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
           "-k", "not [delete and not [untrusted and not [reopen"]

@@ -3,13 +3,15 @@ a file, a text that it has exactly once, and what stands there instead; then,
 where that is not the model, which tests of tests/lease kill it.
 
 Not here, since nothing outside can tell them from the original: the WHERE
-clauses by which a decision writes only the row that it has read, as the write
-lock keeps others away; what lease_deciding compares beside answering once, as
+clauses by which a term replaces only the row that was read, as the write lock
+keeps others away; what lease_deciding compares beside answering once, as
 whoever takes the answer first takes it from the decision, which then fails;
 and that a door settles denials in a transaction of its own only, as in another
 none is written yet.
 """
 
+CHECK = "ext/lease/lease_check.c"
+KNOWN = "ext/lease/lease_known.c"
 DECIDE = "ext/lease/lease_decide.c"
 READ = "ext/lease/lease_read.c"
 FUNCTIONS = "ext/lease/lease_functions.c"
@@ -28,6 +30,7 @@ GUARDS = "test_guard.py"
 DENIALS = "test_denials.py"
 REVIEW = "test_review.py"
 DEFECTS = "test_defects.py"
+KNOWNS = "test_known.py"
 
 MUTATIONS = [
     # ---- when a lease is held
@@ -58,40 +61,41 @@ MUTATIONS = [
      "if (!row->there) {"),
     (DECIDE, "if (!row->there || now >= row->expires_at) {",
      "if (!row->there || now > row->expires_at) {"),
-    (DECIDE, "!row->there ||\n      now >= row->expires_at ||",
-     "!row->there ||"),
-    (DECIDE, "row->there &&\n      now < row->expires_at) {\n    *verdict ="
-     " LEASE_GRANTED;", "row->there) {\n    *verdict = LEASE_GRANTED;"),
+    (DECIDE, "!row->there || now >= row->expires_at ||\n      lease_take",
+     "!row->there || lease_take"),
+    (DECIDE, "row->there &&\n      now < row->expires_at) {\n    /* The same",
+     "row->there) {\n    /* The same"),
     # ---- what a decision makes of it
     (READ, "renewals = ?10, ttl_ms = ?6", "renewals = renewals, ttl_ms = ?6"),
     (READ, "SET token = ?1, holder = ?3,",
      "SET token = ?1, holder = iif(?3, holder, holder),"),
     (READ, "renewals = renewals + 1", "renewals = renewals"),
-    (READ, "detail = iif(?6, ?4, detail)", "detail = ?4"),
-    (READ, "detail = iif(?6, ?4, detail)", "detail = coalesce(?4, detail)"),
-    (DECIDE, "given ? request->detail : NULL, err", "request->detail, err"),
-    (DECIDE, "holder, NULL, row->expires_at - now, now,",
-     "holder, NULL, lease->options.ttl_ms, now,"),
+    (READ, "detail = iif(?10, ?11, detail)", "detail = ?11"),
+    (READ, "detail = iif(?10, ?11, detail)",
+     "detail = coalesce(?11, detail)"),
+    (DECIDE, "given ? request->detail : NULL, verdict",
+     "request->detail, verdict"),
+    (DECIDE, "holder, NULL, row->expires_at - now,",
+     "holder, NULL, lease->options.ttl_ms,"),
     (DECIDE, "decide_is_holder(row, holder) ? row->renewals : 0", "0"),
     (DECIDE, "decide_is_holder(row, holder) ? row->renewals : 0",
      "row->renewals"),
     (DECIDE, "if (before->there) {", "if (0) {"),
-    (DECIDE, "hf_step_done(lease->db, stmt->p, err) == SQLITE_OK &&\n"
-     "      sqlite3_changes(lease->db) != 1",
-     "hf_step_done(lease->db, stmt->p, err) == SQLITE_OK && 0", LEASE),
+    (DECIDE, "&missed, err) == SQLITE_OK && missed) {",
+     "&missed, err) == SQLITE_OK && 0) {", LEASE),
     # ---- time and tokens
-    (DECIDE, "*now < lease->mark_now) {", "0) {"),
+    (CHECK, "*now < lease->mark_now) {", "0) {"),
     (DECIDE, "if (token != old_token || now != old_now) {",
      "if (token != old_token) {", DEFECTS),
     (DECIDE, "if (token != old_token || now != old_now) {",
      "if (now != old_now) {", REVIEW),
-    (DECIDE, "  if (token != old_token) {", "  if (0) {"),
+    (DECIDE, "if (token != old_token) decide", "if (0) decide"),
     (DECIDE, "if (now != old_now) decide", "if (0) decide"),
     (DECIDE, "if (token < old_token) token = old_token;", ""),
-    (DECIDE, "lease->mark_token == INT64_MAX - 1", "0", WALLS),
+    (DECIDE, "if (lease->mark_token == INT64_MAX - 1) {", "if (0) {", WALLS),
     (DECIDE, "*token = lease->mark_token + 1;", "*token = lease->mark_token;"),
-    (DECIDE, "decide_raise(lease, token, now, err) != SQLITE_OK",
-     "decide_raise(lease, 0, now, err) != SQLITE_OK"),
+    (DECIDE, "decide_raise(lease, token, request->now, err);",
+     "decide_raise(lease, 0, request->now, err);"),
     (DECIDE, "if (*token <= lease->told) *token = lease->told + 1;", "",
      DEFECTS),
     (DECIDE, "lease->told = *token;", "", DEFECTS),
@@ -109,34 +113,76 @@ MUTATIONS = [
      "if (0 && decide_raise(lease, 0, now, err)"),
     (DECIDE, "*verdict = LEASE_LOST;\n    decide_raise(lease, 0, now, err);",
      "*verdict = LEASE_LOST;"),
-    (DECIDE, "*verdict = LEASE_LOST;\n  if (decide_raise(lease, 0, now, err) !="
-     " SQLITE_OK ||", "*verdict = LEASE_LOST;\n  if ("),
-    (DECIDE, "if (decide_raise(lease, 0, now, err) == SQLITE_OK &&\n"
-     "      lease_read_token", "if (lease_read_token"),
+    (DECIDE, "*verdict = LEASE_LOST;\n  if ((!row->guessed && decide_raise(lease, 0,"
+     " now, err) != SQLITE_OK) ||", "*verdict = LEASE_LOST;\n  if ("),
+    (DECIDE, "if (decide_raise(lease, 0, now, err) == SQLITE_OK && row",
+     "if (row"),
+    # ---- what is remembered is compared
+    (READ, "WHERE resource = ?1 AND token = ?2 AND",
+     "WHERE ?1 NOTNULL AND token = ?2 AND", KNOWNS),
+    (READ, "WHERE resource = ?1 AND token = ?2 AND",
+     "WHERE resource = ?1 AND ?2 NOTNULL AND", KNOWNS),
+    (READ, "AND holder = ?3 AND acquired_at = ?4",
+     "AND ?3 NOTNULL AND acquired_at = ?4", KNOWNS),
+    (READ, "AND holder = ?3 AND acquired_at = ?4",
+     "AND holder = ?3 AND ?4 NOTNULL", KNOWNS),
+    (READ, "\" AND expires_at = ?5 AND", "\" AND ?5 NOTNULL AND", KNOWNS),
+    (READ, "AND renewals = ?6 AND", "AND ?6 NOTNULL AND", KNOWNS),
+    (READ, "AND (?7 IS NULL OR ?7 =", "AND (1 OR ?7 =", KNOWNS),
+    (READ, "WHERE id = 1 AND token = ?3 AND", "WHERE id = 1 AND ?3 NOTNULL AND",
+     KNOWNS),
+    (READ, "AND token = ?3 AND now = ?4", "AND token = ?3 AND ?4 NOTNULL",
+     KNOWNS),
+    (READ, "AND (?5 IS NULL OR ?5 =", "AND (1 OR ?5 =", KNOWNS),
+    (READ, "AND NOT EXISTS (SELECT 1 FROM", "AND ?6 IN (SELECT ?6 FROM"),
+    (DECIDE, "if (caller && request->now != lease->mark_now) return 0;", ""),
+    (DECIDE, "lease->told = told; /* for it is not */", "", KNOWNS),
+    (DECIDE, "} else if (err->rc == SQLITE_ERROR) {\n    *missed = 1;",
+     "} else if (0) {\n    *missed = 1;", KNOWNS),
+    (DECIDE, "if (row->guessed) sqlite3_bind_int64(stmt, 7, lease->mark_now);",
+     "", KNOWNS),
+    (KNOWN, "!place->there || place->token != token ||", "", KNOWNS),
+    (KNOWN, "now != lease->mark_now ||", ""),
+    (KNOWN, "sqlite3_value_type(resource) != SQLITE_TEXT", "0", KNOWNS),
+    (KNOWN, "strlen(place->resource) != size ||", "", KNOWNS),
+    (KNOWN, "memcmp(place->resource, text, size) != 0", "0", KNOWNS),
+    (KNOWN, "sqlite3_txn_state(lease->db, lease->schema) == SQLITE_TXN_WRITE &&",
+     "", KNOWNS),
+    (KNOWN, "known_version(lease, &version) && version == lease->version",
+     "known_version(lease, &version)", KNOWNS),
+    (KNOWN, "row->token != token) {", "0) {", KNOWNS),
+    (KNOWN, "if (err->rc == SQLITE_OK && !row->there &&\n      index_make",
+     "if (err->rc == SQLITE_OK && !row->there && !lease->index.count &&\n"
+     "      index_make", KNOWNS),
+    (FUNCTIONS, "if (lease_denials_pending(lease) || !lease_is_fresh(lease))",
+     "if (!lease_is_fresh(lease))"),
+    (FUNCTIONS, "row.token == list.token[i] &&", "", KNOWNS),
+    (TABLE, "for (i = guess ? 0 : 1; i < 2 &&",
+     "for (i = guess ? 0 : 1; i < 1 + (guess == NULL) &&", KNOWNS),
+    (READ, "\" ORDER BY token\", \" AND", "\"\", \" AND", KNOWNS),
     # ---- arguments
-    (DECIDE, "if (!lease->options.clock_caller) {\n    return", "if (0) {\n"
+    (CHECK, "if (!lease->options.clock_caller) {\n    return", "if (0) {\n"
      "    return", LEASE),
-    (DECIDE, "*now < 0 ||", ""),
-    (DECIDE, "*now > LEASE_TIME_MAX) {", "0) {", LEASE),
-    (DECIDE, "*ttl >= 1 &&", "1 &&"),
-    (DECIDE, "*ttl <= lease->options.max_ttl_ms) {", "1) {"),
-    (DECIDE, "if (size > 0 && size", "if (size", WALLS),
-    (DECIDE, "size <= LEASE_NAME_MAX && memchr(text, 0, size) == NULL &&",
+    (CHECK, "*now < 0 ||", ""),
+    (CHECK, "*now > LEASE_TIME_MAX) {", "0) {", LEASE),
+    (CHECK, "*ttl >= 1 &&", "1 &&"),
+    (CHECK, "*ttl <= lease->options.max_ttl_ms) {", "1) {"),
+    (CHECK, "if (size > 0 && size", "if (size", WALLS),
+    (CHECK, "size <= LEASE_NAME_MAX && memchr(text, 0, size) == NULL &&",
      "memchr(text, 0, size) == NULL &&", LEASE),
-    (DECIDE, "size <= LEASE_NAME_MAX && memchr(text, 0, size) == NULL &&",
+    (CHECK, "size <= LEASE_NAME_MAX && memchr(text, 0, size) == NULL &&",
      "size <= LEASE_NAME_MAX &&", LEASE),
-    (DECIDE, "memchr(text, 0, size) == NULL &&\n        hf_utf8_is(text, size))"
+    (CHECK, "memchr(text, 0, size) == NULL &&\n        hf_utf8_is(text, size))"
      " {\n      return SQLITE_OK;\n    }\n  }\n  return hf_fail(err,"
      " SQLITE_CONSTRAINT_VTAB,\n                 \"lease %s: the %s",
      "memchr(text, 0, size) == NULL)"
      " {\n      return SQLITE_OK;\n    }\n  }\n  return hf_fail(err,"
      " SQLITE_CONSTRAINT_VTAB,\n                 \"lease %s: the %s", WALLS),
-    (DECIDE, "size <= LEASE_DETAIL_MAX &&", "1 &&", WALLS),
+    (CHECK, "size <= LEASE_DETAIL_MAX &&", "1 &&", WALLS),
     # ---- doors
-    (FUNCTIONS, "if (row->there && (strlen(row->resource) != size ||",
-     "if (0 && (strlen(row->resource) != size ||"),
-    (FUNCTIONS, "(strlen(row->resource) != size ||\n", "(0 ||\n"),
-    (FUNCTIONS, "memcmp(row->resource, text, size) != 0", "0"),
+    (FUNCTIONS, "if (row->token != number) lease_clear(row);", ""),
+    (READ, "FROM \\\"%w\\\".\\\"%w_held\\\" WHERE resource = ?1\"",
+     "FROM \\\"%w\\\".\\\"%w_held\\\" WHERE resource >= ?1\""),
     (FUNCTIONS, "\" WHERE holder = ?1 AND expires_at > ?2",
      "\" WHERE ?1 NOTNULL AND expires_at > ?2"),
     (FUNCTIONS, "\" WHERE holder = ?1 AND expires_at > ?2",
@@ -181,7 +227,7 @@ MUTATIONS = [
      "if (0) {", REVIEW),
     (TABLE, "if (lease->wrote && !sqlite3_get_autocommit(lease->db)) {",
      "if (!sqlite3_get_autocommit(lease->db)) {"),
-    (DECIDE, "if (sql != LEASE_SQL_RAISE && deciding.told)",
+    (DECIDE, "if (what->id != 0 && deciding.told)",
      "if (deciding.told)"),
     (TABLE, "(conflict == SQLITE_IGNORE ||", "("),
     (TABLE, "|| conflict == SQLITE_FAIL)) {", ")) {"),
