@@ -149,7 +149,13 @@ static int switch_set(HfConn *conn, int on, const char *actor,
   sqlite3_bind_text(stmt.p, 2, actor, -1, SQLITE_STATIC);
   sqlite3_bind_text(stmt.p, 3, reason, -1, SQLITE_STATIC);
   sqlite3_bind_text(stmt.p, 4, approver, -1, SQLITE_STATIC);
-  return switch_step(conn, &stmt, 0, &none, err);
+  if (switch_step(conn, &stmt, 0, &none, err) == SQLITE_OK &&
+      sqlite3_changes(conn->db) != 1) {
+    hf_fail(err, SQLITE_CONSTRAINT,
+            "settings: a trigger swallowed the change of " CONTROL_SWITCH
+            " with RAISE(IGNORE); drop it, and try again");
+  }
+  return err->rc;
 }
 
 static void switch_door(sqlite3_context *context, const char *function, int on,

@@ -175,6 +175,15 @@ def test_monitor_start(k):
             "monitor_start: the release must be TEXT")
 
 
+def test_a_trigger_that_swallows_it_is_not_taken_for_success(k):
+    k.run("CREATE TEMP TRIGGER t BEFORE INSERT ON main.settings BEGIN"
+          " SELECT RAISE(IGNORE); END")
+    k.fails("SELECT killswitch_engage('fire', 'ann')",
+            "a trigger swallowed the change of DISABLE_NEW")
+    k.run("DROP TRIGGER t")
+    assert k.value("SELECT killswitch_engage('fire', 'ann')") == 1
+
+
 def test_inside_a_statement_that_writes(k):
     for door in ("killswitch_engage('a', 'b')", "control_seal()"):
         k.fails(f"INSERT INTO jobs VALUES (9, {door})",

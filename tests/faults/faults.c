@@ -201,6 +201,12 @@ typedef struct Operation {
 #define TRACKED TABLE "SELECT ledger_track('t', 'l');"
 
 /* What is sealed may lag behind, so it is not part of the state. */
+#define CONFIDENCE \
+  LEDGER \
+  "SELECT holdfast_install('confidence'); INSERT INTO confidence_violation(" \
+  "id, pattern_id, detector_id) VALUES ('v', 'p', 'd'), ('w', 'p', 'd');" \
+  "INSERT INTO confidence_feedback(violation_id, action, author)" \
+  " VALUES ('v', 'dismiss', 'ann');"
 #define CONTROL \
   LEDGER \
   "SELECT holdfast_install('control'); CREATE TABLE t(v); INSERT INTO t " \
@@ -325,6 +331,14 @@ static const Operation operations[] = {
      0},
     {"measure", CONTROL, "SELECT monitor_measure('r2', 'canary', 850, 1000)",
      1},
+    {"confidence", CONFIDENCE,
+     "BEGIN; INSERT INTO confidence_feedback(violation_id, action, author)"
+     " VALUES ('w', 'fix', 'ann'); SELECT * FROM confidence;"
+     "DELETE FROM confidence_feedback WHERE id = 1;"
+     "SELECT * FROM confidence_detector; SELECT confidence_explain('p');"
+     "SELECT confidence_posterior(n, 1) OVER (ORDER BY n), momentum(n) OVER"
+     " (ORDER BY n ROWS 1 PRECEDING) FROM l; COMMIT",
+     1},
     {"rename", LEDGER SOME, "ALTER TABLE l RENAME TO m", 1},
     {"drop",
      "CREATE VIRTUAL TABLE l USING ledger(a TEXT, drop='always');"
@@ -365,6 +379,8 @@ static char *dump(sqlite3 *db) {
       "SELECT count(*) FROM control_event",
       "SELECT group_concat(decision) FROM monitor_decision",
       "SELECT count(*) FROM control_outbox",
+      "SELECT group_concat(id || standing) FROM confidence_feedback",
+      "SELECT group_concat(beta) FROM confidence_carry",
       "SELECT group_concat(e_value) FROM monitor_sequential",
       "SELECT count(*) FROM holdfast_area"};
   char *all = sqlite3_mprintf("");
@@ -380,15 +396,49 @@ static char *dump(sqlite3 *db) {
   return all;
 }
 
-static int prepare(const Operation *op, const char *journal) {
-  char name[1100], *error = NULL;
-  sqlite3 *db;
-  int rc;
+static void clear(void) {
+  char name[1100];
   sqlite3_snprintf(sizeof(name), name, "%s-wal", path);
   (void)remove(name);
   sqlite3_snprintf(sizeof(name), name, "%s-journal", path);
   (void)remove(name);
   (void)remove(path);
+}
+
+/* The file as the preparation left it. */
+static char *image;
+static size_t image_size;
+
+static void keep(void) {
+  FILE *file = fopen(path, "rb");
+  long size;
+  if (file == NULL || fseek(file, 0, SEEK_END) != 0 ||
+      (size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET) != 0) {
+    exit(2);
+  }
+  image_size = (size_t)size;
+  image = realloc(image, image_size + 1);
+  if (image == NULL || fread(image, 1, image_size, file) != image_size) {
+    exit(2);
+  }
+  (void)fclose(file);
+}
+
+static void restore(void) {
+  FILE *file;
+  clear();
+  file = fopen(path, "wb");
+  if (file == NULL || fwrite(image, 1, image_size, file) != image_size ||
+      fclose(file) != 0) {
+    exit(2);
+  }
+}
+
+static int prepare(const Operation *op, const char *journal) {
+  char name[100], *error = NULL;
+  sqlite3 *db;
+  int rc;
+  clear();
   db = connect();
   sqlite3_snprintf(sizeof(name), name, "PRAGMA journal_mode=%s", journal);
   sqlite3_exec(db, name, NULL, NULL, NULL);
@@ -396,6 +446,7 @@ static int prepare(const Operation *op, const char *journal) {
   if (rc != SQLITE_OK) complain(op, 0, "the preparation failed", error);
   sqlite3_free(error);
   sqlite3_close(db);
+  if (rc == SQLITE_OK) keep();
   return rc;
 }
 
@@ -447,9 +498,7 @@ static long run(const Operation *op, int forever, const char *journal) {
   base = (long)sqlite3_memory_used();
   for (n = 1;; n += full || io_faults || n < 100 ? 1 : n / 40) {
     char *error = NULL;
-    if (op->changes > 0 || n == 1) {
-      if (prepare(op, journal) != SQLITE_OK) break;
-    }
+    if (op->changes > 0 || n == 1) restore();
     db = connect();
     fault_calls = 0;
     fault_hit = 0;
