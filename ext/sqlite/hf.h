@@ -427,9 +427,11 @@ int hf_attest_register(HfConn *conn);
 int hf_ledger_register(HfConn *conn);
 int hf_lease_register(HfConn *conn);
 int hf_control_register(HfConn *conn);
+int hf_retention_register(HfConn *conn);
 
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_lease_doctor(HfConn *conn, HfFindings *list, HfError *err);
+int hf_retention_doctor(HfConn *conn, HfFindings *list, HfError *err);
 
 #endif

@@ -89,9 +89,13 @@ FUNCTIONS = {
     ("note_keygen", 1): DIRECTONLY,
     ("note_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("note_verify", -1): PURE,
+    ("retention_apply", 0): DIRECTONLY,
+    ("retention_apply", 1): DIRECTONLY,
+    ("retention_apply", 2): DIRECTONLY,
+    ("retention_lock", 2): DIRECTONLY,
 }
 MODULES = {"ledger", "lease", "ledger_verify", "ledger_reconcile",
-           "holdfast_check"}
+           "holdfast_check", "retention_plan"}
 
 
 def registered(connection):
