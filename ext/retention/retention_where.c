@@ -198,24 +198,32 @@ static int where_thin(const RetModel *model, const RetTable *t,
   return err->rc;
 }
 
-/* Rows that go for their age, their rank or their neighbours; NULL: none. */
+/* Rows that go for their age, their neighbours or their rank; NULL: none.  The
+** newest stay in any case; in the tier current they alone do. */
 static char *where_timed(const RetModel *model, const RetTable *t,
                          HfError *err) {
   sqlite3_str *sql = sqlite3_str_new(NULL);
+  int all = t->keep < 0 && t->latest > 0;
   if (t->keep >= 0 && t->time != NULL) {
     char *column = where_column(t, t->time, err);
     if (column != NULL) {
       retention_text_before(sql, column, t->unit, model->now - t->keep);
     }
     sqlite3_free(column);
+  }
+  if (t->thin && t->time != NULL && !all) {
+    where_thin(model, t, sql, err);
     if (t->latest > 0) {
-      sqlite3_str_appendall(sql, " AND ");
-      where_latest(sql, t, err);
+      char *either = hf_str_finish(sql, err);
+      sql = sqlite3_str_new(NULL);
+      if (either != NULL) sqlite3_str_appendf(sql, "(%s)", either);
+      sqlite3_free(either);
     }
-  } else if (t->latest > 0) {
+  }
+  if (t->latest > 0) {
+    if (!all) sqlite3_str_appendall(sql, " AND ");
     where_latest(sql, t, err);
   }
-  if (t->thin && t->time != NULL) where_thin(model, t, sql, err);
   if (sqlite3_str_length(sql) == 0) {
     sqlite3_free(sqlite3_str_finish(sql));
     return NULL;
