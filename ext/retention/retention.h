@@ -38,7 +38,7 @@ typedef struct RetOptions {
   sqlite3_int64 batch_ms;   /* aimed at, for a transaction */
   sqlite3_int64 max_rows;   /* of the run; -1: no limit */
   sqlite3_int64 max_ms;     /* of the run; -1: no limit */
-  sqlite3_int64 future_ms;  /* the clock may be after the newest row */
+  sqlite3_int64 future_ms;  /* the clock may be after all; -1: the default */
   sqlite3_int64 past_ms;    /* the newest row may be after the clock */
 } RetOptions;
 

@@ -19,7 +19,9 @@ sqlite3_int64 retention_ticks(void) {
 
 int retention_spent(const RetRun *run) {
   const RetOptions *o = &run->model.options;
-  return (o->max_ms >= 0 && retention_ticks() - run->started >= o->max_ms) ||
+  /* One batch at least, so that a run gets on however small its budget is. */
+  return (o->max_ms >= 0 && run->deleted > 0 &&
+          retention_ticks() - run->started >= o->max_ms) ||
          (o->max_rows >= 0 && run->deleted >= o->max_rows);
 }
 
@@ -257,7 +259,7 @@ static int apply_go(RetRun *run, const char *options, HfTxn *txn, char **report,
   if (err->rc == SQLITE_OK && own) {
     hf_txn_begin(db, "main", "retention_apply", txn, err);
   }
-  apply_end(run, before, after, err);
+  if (err->rc == SQLITE_OK) apply_end(run, before, after, err);
   if (err->rc == SQLITE_OK) *report = apply_report(run, before, after, err);
   if (err->rc == SQLITE_OK) apply_note_vacuum(run, report, err);
   return err->rc;

@@ -94,11 +94,13 @@ static const RetTable *guard_all(RetModel *model, sqlite3_int64 *newest,
   return found;
 }
 
+/* How far the clock may be ahead: a year after a run, five years where none is
+** known, for a table may hold nothing new. */
 int retention_guard_clock(RetModel *model, HfError *err) {
   sqlite3_int64 last = 0, newest = 0;
   const RetTable *found;
   int i;
-  hf_query_int(model->conn->db, err, INT64_MIN, &last,
+  hf_query_int(model->conn->db, err, -1, &last,
                "SELECT now FROM main.retention_run ORDER BY now DESC LIMIT 1");
   found = guard_all(model, &newest, err);
   if (err->rc != SQLITE_OK || model->options.force) return err->rc;
@@ -116,7 +118,9 @@ int retention_guard_clock(RetModel *model, HfError *err) {
         model->now, found->name, newest);
   } else if (found != NULL) {
     sqlite3_int64 known = newest > last ? newest : last;
-    if (model->now - known > model->options.future_ms) {
+    sqlite3_int64 most = model->options.future_ms;
+    if (most < 0) most = (last >= 0 ? 366 : 1826) * RETENTION_DAY;
+    if (model->now - known > most) {
       model->clock_words = hf_format(
           err,
           "the clock is in the future of the data: now is %lld, and nothing is "

@@ -76,7 +76,7 @@ int retention_options(sqlite3 *db, const char *function, const char *json,
                                .batch_ms = 20,
                                .max_rows = -1,
                                .max_ms = -1,
-                               .future_ms = 731 * RETENTION_DAY,
+                               .future_ms = -1,
                                .past_ms = 31 * RETENTION_DAY};
   sqlite3_int64 object = 0;
   sqlite3_stmt *stmt = NULL;
