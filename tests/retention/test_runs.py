@@ -132,7 +132,15 @@ def test_interrupted(many):
              " SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
              " SELECT i + 1 FROM n WHERE i < 20000) SELECT count(*) FROM n);"
              " END")
-    timer = threading.Timer(0.3, many.connection.interrupt)
+    reader = apsw.Connection(many.path)
+
+    def interrupt():  # as soon as something is gone
+        while reader.cursor().execute("SELECT count(*) FROM violations"
+                                      ).fetchall() == [(5000,)]:
+            time.sleep(0.01)
+        many.connection.interrupt()
+
+    timer = threading.Thread(target=interrupt)
     timer.start()
     with pytest.raises(apsw.InterruptError):
         many.apply(batch_rows=20)
