@@ -225,7 +225,7 @@ def test_examples_of_the_reference(tmp_path):
             shell(path, statement)
     shell(path, f"ATTACH '{tmp_path}/aux.db' AS aux")
     given, ran = parameters(path), 0
-    for section in ("The ledger", "Leases", "Hashing", "Areas, guards and the doctor",
+    for section in ("The ledger", "Leases", "Retention", "Hashing", "Areas, guards and the doctor",
                     "What it protects against"):
         for block in blocks(section):
             if "[schema.]" in block:
