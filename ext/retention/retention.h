@@ -82,7 +82,8 @@ typedef struct RetTable {
   char *latest_key;     /* "a", "b", or empty */
   int thin;             /* it has steps of thinning */
   char *target;         /* of the roll-up */
-  char *signature;      /* of all that was read about it */
+  int holds;            /* there are some */
+  int there;            /* it is a table, whose rows can be counted */
 
   RetForeign *foreign;
   int foreigns;
@@ -111,6 +112,7 @@ typedef struct RetModel {
   int tables;
   int *order; /* in which they are cleaned */
   int ordered;
+  char *signature;   /* of all policies, holds and floors */
   char *clock_words; /* why the clock is refused; NULL: it is right */
 } RetModel;
 
@@ -120,8 +122,8 @@ int retention_model_load(HfConn *conn, sqlite3_int64 now,
                          HfError *err);
 void retention_model_clear(RetModel *model);
 
-/* All that is written about a table's retention, to see whether it changed. */
-char *retention_signature(HfConn *conn, const char *table, HfError *err);
+/* All that is written about retention, to see whether it changed. */
+char *retention_signature(HfConn *conn, HfError *err);
 
 /* ---- conditions ---------------------------------------------------------- */
 

@@ -13,7 +13,7 @@
 
 sqlite3_int64 retention_ticks(void) {
   struct timespec t;
-  timespec_get(&t, TIME_UTC);
+  (void)timespec_get(&t, TIME_UTC);
   return (sqlite3_int64)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
@@ -27,8 +27,20 @@ int retention_spent(const RetRun *run) {
 
 /* ---- the log ------------------------------------------------------------- */
 
+/* Step a statement that writes the i-th row of the log; its first two
+** parameters say which. */
+static int apply_step(RetRun *run, sqlite3_stmt *stmt, int i, HfError *err) {
+  if (err->rc != SQLITE_OK) return err->rc;
+  sqlite3_bind_int64(stmt, 1, run->run);
+  sqlite3_bind_int(stmt, 2, i);
+  hf_step_done(run->model.conn->db, stmt, err);
+  sqlite3_reset(stmt);
+  return err->rc;
+}
+
 static int apply_begin(RetRun *run, const char *options, HfError *err) {
   sqlite3 *db = run->model.conn->db;
+  sqlite3_stmt *stmt = NULL;
   sqlite3_int64 clock = 0;
   int i;
   hf_clock_now(hf_clock_vfs(db, "main"), &clock, err);
@@ -37,33 +49,45 @@ static int apply_begin(RetRun *run, const char *options, HfError *err) {
           " VALUES (%lld, %lld, %Q)",
           run->model.now, clock, options);
   if (err->rc == SQLITE_OK) run->run = sqlite3_last_insert_rowid(db);
+  hf_prepare(db, &stmt, err,
+             "INSERT INTO main.retention_run_table(run, position, table_name,"
+             " deleted) VALUES (?1, ?2, ?3, 0)");
   for (i = 0; i < run->model.ordered && err->rc == SQLITE_OK; i++) {
-    hf_exec(db, err,
-            "INSERT INTO main.retention_run_table(run, position, table_name,"
-            " deleted) VALUES (%lld, %d, %Q, 0)",
-            run->run, i, run->model.table[run->model.order[i]].name);
+    sqlite3_bind_text(stmt, 3, run->model.table[run->model.order[i]].name, -1,
+                      SQLITE_STATIC);
+    apply_step(run, stmt, i, err);
   }
+  sqlite3_finalize(stmt);
   return err->rc;
 }
 
-static int apply_log_table(const RetRun *run, int i, HfError *err) {
-  const RetDone *d = &run->done[i];
-  return hf_exec(run->model.conn->db, err,
-                 "UPDATE main.retention_run_table SET kept = %lld, held = %lld,"
-                 " skipped = %lld, ms = %lld, blocked = %Q"
-                 " WHERE run = %lld AND position = %d",
-                 d->kept, d->held, d->skipped, d->ms, d->blocked, run->run, i);
+static int apply_log_tables(RetRun *run, HfError *err) {
+  sqlite3_stmt *stmt = NULL;
+  int i;
+  hf_prepare(run->model.conn->db, &stmt, err,
+             "UPDATE main.retention_run_table SET kept = ?3, held = ?4,"
+             " skipped = ?5, ms = ?6, blocked = ?7"
+             " WHERE run = ?1 AND position = ?2");
+  for (i = 0; i < run->model.ordered && err->rc == SQLITE_OK; i++) {
+    const RetDone *d = &run->done[i];
+    if (!d->complete) continue;
+    sqlite3_bind_int64(stmt, 3, d->kept);
+    sqlite3_bind_int64(stmt, 4, d->held);
+    sqlite3_bind_int64(stmt, 5, d->skipped);
+    sqlite3_bind_int64(stmt, 6, d->ms);
+    sqlite3_bind_text(stmt, 7, d->blocked, -1, SQLITE_STATIC);
+    apply_step(run, stmt, i, err);
+  }
+  sqlite3_finalize(stmt);
+  return err->rc;
 }
 
-static int apply_end(const RetRun *run, sqlite3_int64 before,
-                     sqlite3_int64 after, HfError *err) {
+static int apply_end(RetRun *run, sqlite3_int64 before, sqlite3_int64 after,
+                     HfError *err) {
   sqlite3 *db = run->model.conn->db;
   sqlite3_int64 clock = 0;
-  int i;
   hf_clock_now(hf_clock_vfs(db, "main"), &clock, err);
-  for (i = 0; i < run->model.ordered; i++) {
-    if (run->done[i].complete) apply_log_table(run, i, err);
-  }
+  apply_log_tables(run, err);
   return hf_exec(db, err,
                  "UPDATE main.retention_run SET ended_at = %lld,"
                  " complete = %d, pages_before = %lld, pages_after = %lld"
@@ -124,16 +148,13 @@ static int apply_local(const RetRun *run, RetDone *done, HfError *err) {
 /* What is left of a table. */
 static int apply_count(RetRun *run, RetTable *t, RetDone *done, HfError *err) {
   RetCounts counts;
-  sqlite3_int64 there = 0;
-  hf_query_int(run->model.conn->db, err, 0, &there,
-               "SELECT 1 FROM main.sqlite_schema WHERE type = 'table'"
-               " AND rootpage > 0 AND name = %Q",
-               t->name);
-  if (there) {
+  if (t->there) {
     hf_query_int(run->model.conn->db, err, 0, &done->kept,
                  "SELECT count(*) FROM main.\"%w\"", t->name);
   }
-  if (t->past == NULL) return err->rc;
+  if (t->past == NULL || (t->held == NULL && t->protect == NULL)) {
+    return err->rc;
+  }
   retention_count(&run->model, t, &counts, err);
   done->held = counts.held;
   done->skipped = counts.skipped;

@@ -181,11 +181,12 @@ static int batch_first(const Batch *b, sqlite3_value **from, int *found,
 
 /* Has somebody written a hold, or changed the policy, meanwhile? */
 static int batch_same(const Batch *b, HfError *err) {
-  char *text = retention_signature(b->run->model.conn, b->table->name, err);
-  if (err->rc == SQLITE_OK && (text == NULL || b->table->signature == NULL ||
-                               strcmp(text, b->table->signature) != 0)) {
+  char *text = retention_signature(b->run->model.conn, err);
+  if (err->rc == SQLITE_OK &&
+      (text == NULL || b->run->model.signature == NULL ||
+       strcmp(text, b->run->model.signature) != 0)) {
     hf_fail(err, SQLITE_ERROR,
-            "its policy or its holds were changed while rows went; apply "
+            "policies or holds were changed while rows went; apply "
             "again");
   }
   sqlite3_free(text);
@@ -296,9 +297,10 @@ int retention_batches(RetRun *run, int i, HfError *err) {
   b.table = t;
   b.done = &run->done[i];
   b.scans = batch_by_time(t) ? 1 : t->id_count;
-  from = sqlite3_malloc64(sizeof(*from) * (sqlite3_uint64)(b.scans + 1));
+  from =
+      sqlite3_malloc64(sizeof(sqlite3_value *) * (sqlite3_uint64)(b.scans + 1));
   if (from == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
-  memset(from, 0, sizeof(*from) * (size_t)(b.scans + 1));
+  memset(from, 0, sizeof(sqlite3_value *) * (size_t)(b.scans + 1));
   if (batch_first(&b, from, &found, err) == SQLITE_OK && found &&
       batch_prepare(&b, err) == SQLITE_OK) {
     batch_all(&b, from, err);

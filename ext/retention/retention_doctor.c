@@ -36,7 +36,7 @@ int hf_retention_doctor(HfConn *conn, HfFindings *list, HfError *err) {
   sqlite3_int64 there = 0;
   RetOptions options;
   RetModel model;
-  int i, rc = SQLITE_OK;
+  int i, rc;
   hf_query_int(conn->db, err, 0, &there,
                "SELECT count(*) = 6 FROM main.sqlite_schema WHERE name IN"
                " ('retention_policy', 'retention_tier', 'retention_floor',"

@@ -12,8 +12,7 @@ static void model_table_clear(RetTable *t) {
                    t->child_key, t->parent_key, t->keep_filter, t->ids,
                    t->key,       t->floor_time, t->latest_key,  t->target,
                    t->blocked,   t->timed,      t->orphan,      t->spared,
-                   t->past,      t->held,       t->protect,     t->doomed,
-                   t->signature};
+                   t->past,      t->held,       t->protect,     t->doomed};
   size_t n;
   int i;
   for (n = 0; n < sizeof(owned) / sizeof(*owned); n++) sqlite3_free(owned[n]);
@@ -32,6 +31,7 @@ void retention_model_clear(RetModel *model) {
   sqlite3_free(model->table);
   sqlite3_free(model->order);
   sqlite3_free(model->clock_words);
+  sqlite3_free(model->signature);
   memset(model, 0, sizeof(*model));
 }
 
@@ -67,6 +67,7 @@ enum {
   MODEL_LATEST_KEY,
   MODEL_THIN,
   MODEL_TARGET,
+  MODEL_HOLDS,
   MODEL_WORDS
 };
 
@@ -101,7 +102,8 @@ static const char model_select[] =
     "    WHERE NOT EXISTS (SELECT 1 FROM x WHERE t = s.name AND n = column1)"
     "    LIMIT 1)),"
     " (SELECT group_concat(q, ', ') FROM x WHERE t = s.name AND pk > 0),"
-    " (SELECT count(*) FROM x WHERE t = s.name AND pk > 0), l.wr,"
+    " (SELECT count(*) FROM x WHERE t = s.name AND pk > 0),"
+    " iif(s.rootpage > 0, l.wr, NULL),"
     " EXISTS (SELECT 1 FROM pragma_index_list(s.name, 'main') AS i"
     "  JOIN pragma_index_info(i.name, 'main') AS c WHERE NOT i.partial"
     "   AND c.seqno = 0 AND c.name = p.time_column COLLATE NOCASE)"
@@ -114,7 +116,9 @@ static const char model_select[] =
     " EXISTS (SELECT 1 FROM main.retention_thin"
     "  WHERE table_name = p.table_name),"
     " (SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view')"
-    "   AND name = r.target COLLATE NOCASE),";
+    "   AND name = r.target COLLATE NOCASE),"
+    " EXISTS (SELECT 1 FROM main.retention_hold"
+    "  WHERE table_name = p.table_name),";
 
 /* Why no row goes.  Tables behind a virtual table, under a ledger, or of SQLite
 ** and Holdfast have their own ways to lose rows, or none. */
@@ -191,6 +195,8 @@ static void model_read_limits(sqlite3_stmt *stmt, RetTable *t, HfError *err) {
   t->latest_key = model_text(stmt, MODEL_LATEST_KEY, err);
   t->thin = sqlite3_column_int(stmt, MODEL_THIN);
   t->target = model_text(stmt, MODEL_TARGET, err);
+  t->holds = sqlite3_column_int(stmt, MODEL_HOLDS);
+  t->there = sqlite3_column_type(stmt, MODEL_WR) != SQLITE_NULL;
 }
 
 static int model_read(sqlite3_stmt *stmt, RetTable *t, HfError *err) {
@@ -370,18 +376,18 @@ static void model_visit(RetModel *model, int i, HfError *err) {
   model->order[model->ordered++] = i;
 }
 
-char *retention_signature(HfConn *conn, const char *table, HfError *err) {
+char *retention_signature(HfConn *conn, HfError *err) {
   char *text;
   hf_query_text(
       conn->db, err, &text,
-      "SELECT (SELECT quote(tier) || quote(keep_ms) || quote(keep_filter)"
-      "  || quote(enabled) || quote(parent_table)"
-      "  FROM main.retention_policy WHERE table_name = %Q)"
-      " || coalesce((SELECT min_keep_ms FROM main.retention_floor"
-      "  WHERE table_name = %Q), '')"
-      " || coalesce((SELECT group_concat(id || quote(predicate) || quote(key)"
-      "  || quote(until)) FROM main.retention_hold WHERE table_name = %Q), '')",
-      table, table, table);
+      "SELECT coalesce((SELECT group_concat(quote(table_name) || quote(tier)"
+      "  || quote(keep_ms) || quote(keep_filter) || quote(enabled)"
+      "  || quote(parent_table)) FROM main.retention_policy), '')"
+      " || coalesce((SELECT group_concat(quote(table_name) || min_keep_ms)"
+      "  FROM main.retention_floor), '')"
+      " || coalesce((SELECT group_concat(id || quote(table_name)"
+      "  || quote(predicate) || quote(key) || quote(until))"
+      "  FROM main.retention_hold), '')");
   return text;
 }
 
@@ -402,6 +408,7 @@ int retention_model_load(HfConn *conn, sqlite3_int64 now,
             "there is no table retention_policy; SELECT "
             "holdfast_install('retention')");
   }
+  if (err->rc == SQLITE_OK) model->signature = retention_signature(conn, err);
   if (model_tables(model, err) != SQLITE_OK ||
       hf_clock_now(hf_clock_vfs(conn->db, "main"), &model->clock, err) !=
           SQLITE_OK ||

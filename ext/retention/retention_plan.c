@@ -177,7 +177,9 @@ static int plan_filter(sqlite3_vtab_cursor *base, int idx_num,
         sizeof(*cursor->counts) * (sqlite3_uint64)(cursor->model.ordered + 1));
     if (cursor->counts == NULL) hf_fail(&err, SQLITE_NOMEM, NULL);
   }
-  for (i = 0; i < cursor->model.ordered && err.rc == SQLITE_OK; i++) {
+  for (i = 0; cursor->counts != NULL && i < cursor->model.ordered &&
+              err.rc == SQLITE_OK;
+       i++) {
     memset(&cursor->counts[i], 0, sizeof(*cursor->counts));
     plan_one(&cursor->model, &cursor->model.table[cursor->model.order[i]],
              &cursor->counts[i], &err);

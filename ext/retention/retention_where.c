@@ -333,9 +333,11 @@ static int where_hold(const RetModel *model, RetTable *t, sqlite3_stmt *stmt,
 }
 
 static char *where_held(const RetModel *model, RetTable *t, HfError *err) {
-  sqlite3_str *sql = sqlite3_str_new(NULL);
+  sqlite3_str *sql;
   sqlite3_stmt *stmt = NULL;
   int rc = SQLITE_DONE;
+  if (!t->holds) return NULL;
+  sql = sqlite3_str_new(NULL);
   hf_prepare(model->conn->db, &stmt, err,
              "SELECT id, predicate, key IS NOT NULL FROM main.retention_hold"
              " WHERE table_name = %Q AND (until IS NULL OR until > %lld)"
@@ -489,7 +491,6 @@ int retention_where(RetModel *model, RetTable *t, HfError *err) {
     t->timed = where_timed(model, t, err);
     t->spared = where_spared(model, t, err);
   }
-  t->signature = retention_signature(model->conn, t->name, err);
   return where_finish(model, t, err);
 }
 

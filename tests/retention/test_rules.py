@@ -191,7 +191,7 @@ def test_a_floor_in_each_unit(db, unit, young, old):
     db.run(f"CREATE TABLE t(at); INSERT INTO t SELECT {young};"
            f"INSERT INTO t SELECT {old}")
     db.policy("t", "long", "at", unit)
-    db.run("SELECT retention_lock('t', 1000)")
+    db.run("SELECT retention_lock('t', 86400000)")
     with pytest.raises(apsw.ConstraintError):
         db.run("DELETE FROM t WHERE rowid = 1")
     db.run("DELETE FROM t WHERE rowid = 2")
