@@ -233,7 +233,7 @@ static int apply_note_vacuum(RetRun *run, char **report, HfError *err) {
 
 /* ---- the function -------------------------------------------------------- */
 
-/* All tables, and the vacuum.  The tables that it did not come to keep zeros. */
+/* All tables.  Those that it did not come to keep zeros. */
 static int apply_all(RetRun *run, HfError *err) {
   int i;
   run->complete = 1;

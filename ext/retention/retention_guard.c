@@ -148,8 +148,8 @@ static int guard_refuse(RetModel *model, RetTable *t, char *words,
   return retention_where_no_orphans(model, t, err);
 }
 
-/* *orphans go for nothing else, *aged for their age; *left: the parent will have
-** rows. */
+/* *orphans go for nothing else, *aged for their age; *left: the parent will
+** have rows. */
 static int guard_parent_count(const RetModel *model, const RetTable *t,
                               const char *with, sqlite3_int64 *orphans,
                               sqlite3_int64 *aged, sqlite3_int64 *left,

@@ -270,7 +270,8 @@ static int model_at(const RetModel *model, const char *name) {
   return -1;
 }
 
-/* A key whose parent column is not said is that of the primary key.  A reference takes on the affinity of the column that it refers to.  Where a
+/* A key whose parent column is not said is that of the primary key.  A
+** reference takes on the affinity of the column that it refers to.  Where a
 ** plain comparison would not, it is an expression; else an index serves. */
 static const char model_references[] =
     "SELECT p, c, group_concat(printf('\"%w\".\"%w\" = %s\"%w\".\"%w\"',"

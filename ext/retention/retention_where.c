@@ -90,8 +90,8 @@ char *retention_with(const RetModel *model, const RetTable *t, HfError *err) {
 
 /* ---- ages ---------------------------------------------------------------- */
 
-/* The columns that find a row, as a result that has their names, which the rowid
-** of a table with an INTEGER PRIMARY KEY has not by itself.  sqlite3_free. */
+/* The columns that find a row, as a result that has their names, which the
+** rowid of a table with an INTEGER PRIMARY KEY has not by itself. */
 static char *where_named(const RetTable *t, HfError *err) {
   if (*t->ids == '"') return hf_format(err, "%s", t->ids);
   return hf_format(err, "%s AS %s", t->ids, t->ids);
@@ -359,8 +359,8 @@ static char *where_held(const RetModel *model, RetTable *t, HfError *err) {
 
 /* ---- foreign keys -------------------------------------------------------- */
 
-/* Rows of other tables that refer to it and stay.  Whatever the key says of deletions: a cascade would take rows that no
-** policy lets go. */
+/* Rows of other tables that refer to it and stay.  Whatever the key says of
+** deletions: a cascade would take rows that no policy lets go. */
 static char *where_protect(const RetModel *model, const RetTable *t,
                            HfError *err) {
   sqlite3_str *sql = sqlite3_str_new(NULL);
