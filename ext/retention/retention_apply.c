@@ -248,8 +248,6 @@ static int apply_all(RetRun *run, HfError *err) {
 }
 
 static int apply_start(RetRun *run, const char *options, HfError *err) {
-  run->model.apply = 1;
-  retention_guard_clock(&run->model, err);
   if (err->rc == SQLITE_OK && run->model.clock_words != NULL) {
     return hf_fail(err, SQLITE_ERROR, "retention_apply: %s",
                    run->model.clock_words);
@@ -316,13 +314,18 @@ static void apply_function(sqlite3_context *context, int argc,
   if (err.rc == SQLITE_OK && argc > 1) {
     json = (const char *)sqlite3_value_text(argv[1]);
   }
+  /* Reading is done before the lock is taken.  What changes until then is seen
+  ** by the batches. */
+  run.started = retention_ticks();
+  if (err.rc == SQLITE_OK &&
+      retention_model_load(conn, now, &options, &run.model, &err) ==
+          SQLITE_OK) {
+    run.model.apply = 1;
+    retention_guard_clock(&run.model, &err);
+  }
   if (err.rc == SQLITE_OK &&
       hf_txn_begin(conn->db, "main", function, &txn, &err) == SQLITE_OK) {
-    run.started = retention_ticks();
-    if (retention_model_load(conn, now, &options, &run.model, &err) ==
-        SQLITE_OK) {
-      apply_go(&run, json, &txn, &report, &err);
-    }
+    apply_go(&run, json, &txn, &report, &err);
     hf_txn_end(conn->db, txn, &err);
   }
   if (err.rc == SQLITE_OK && sqlite3_get_autocommit(conn->db)) {
