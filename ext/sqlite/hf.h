@@ -444,11 +444,13 @@ int hf_ledger_register(HfConn *conn);
 int hf_lease_register(HfConn *conn);
 int hf_control_register(HfConn *conn);
 int hf_confidence_register(HfConn *conn);
+int hf_retention_register(HfConn *conn);
 
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_lease_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_control_doctor(HfConn *conn, HfFindings *list, HfError *err);
+int hf_retention_doctor(HfConn *conn, HfFindings *list, HfError *err);
 
 /* What is behind the table killswitch_drill. */
 int hf_control_drill(HfConn *conn, HfFindings *list, HfError *err);

@@ -104,13 +104,18 @@ FUNCTIONS = {
     ("note_keygen", 1): DIRECTONLY,
     ("note_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("note_verify", -1): PURE,
+    ("retention_apply", 0): DIRECTONLY,
+    ("retention_apply", 1): DIRECTONLY,
+    ("retention_apply", 2): DIRECTONLY,
+    ("retention_lock", 2): DIRECTONLY,
     ("wilson_lower", 2): PURE,
     ("wilson_lower", 3): PURE,
     ("wilson_upper", 2): PURE,
     ("wilson_upper", 3): PURE,
 }
 MODULES = {"ledger", "lease", "ledger_verify", "ledger_reconcile",
-           "holdfast_check", "holdfast_kept", "killswitch_drill"}
+           "holdfast_check", "holdfast_kept", "killswitch_drill",
+           "retention_plan"}
 
 
 def registered(connection):
@@ -243,7 +248,7 @@ def test_examples_of_the_reference(tmp_path):
             shell(path, statement)
     shell(path, f"ATTACH '{tmp_path}/aux.db' AS aux")
     given, ran = parameters(path), 0
-    for section in ("The ledger", "Leases", "Confidence", "Hashing",
+    for section in ("The ledger", "Leases", "Confidence", "Retention", "Hashing",
                     "Areas, guards and the doctor",
                     "What it protects against"):
         for block in blocks(section):
