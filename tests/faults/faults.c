@@ -417,7 +417,8 @@ static void keep(void) {
     exit(2);
   }
   image_size = (size_t)size;
-  image = realloc(image, image_size + 1);
+  free(image);
+  image = malloc(image_size + 1);
   if (image == NULL || fread(image, 1, image_size, file) != image_size) {
     exit(2);
   }
