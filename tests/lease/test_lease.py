@@ -402,7 +402,7 @@ def test_a_stale_snapshot_is_told_apart(db):
 
 
 def test_waiting(db):
-    db.run("CREATE VIRTUAL TABLE l USING lease(ttl_ms=60)")
+    db.run("CREATE VIRTUAL TABLE l USING lease(ttl_ms=500)")
     first = db.value("SELECT lease_acquire('l', 'r', 'a')")
     assert db.value("SELECT lease_acquire('l', 'r', 'b', NULL, 1)") is None
     second = db.value("SELECT lease_acquire('l', 'r', 'b', NULL, 20000)")
