@@ -57,7 +57,7 @@ int sqlite3_holdfast_init(sqlite3 *db, char **message,
   static int (*const area[])(HfConn *) = {
       hf_version_register, hf_install_register, hf_check_register,
       hf_busy_register,    hf_attest_register,  hf_ledger_register,
-      hf_lease_register,   hf_control_register,
+      hf_lease_register,   hf_control_register, hf_process_register,
   };
   HfConn *conn;
   size_t i;

@@ -81,6 +81,7 @@ char *hf_format(HfError *err, const char *format, ...);
 struct HfLedger;
 struct HfLease;
 struct HfDenial;
+struct HfProcess;
 
 /* A write to a table of the lease module that it is making right now. */
 typedef struct HfDeciding {
@@ -122,6 +123,7 @@ typedef struct HfConn {
   struct HfLease *leases;   /* the connected ones, newest first */
   struct HfDenial *denials; /* of leases, that are in no history yet */
   void (*denials_free)(struct HfDenial *);
+  struct HfProcess *process; /* what the doors of phases keep, or NULL */
   HfBusy busy;
 } HfConn;
 
@@ -427,9 +429,11 @@ int hf_attest_register(HfConn *conn);
 int hf_ledger_register(HfConn *conn);
 int hf_lease_register(HfConn *conn);
 int hf_control_register(HfConn *conn);
+int hf_process_register(HfConn *conn);
 
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_lease_doctor(HfConn *conn, HfFindings *list, HfError *err);
+int hf_process_doctor(HfConn *conn, HfFindings *list, HfError *err);
 
 #endif
