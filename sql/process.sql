@@ -251,7 +251,7 @@ SELECT *
 
 -- What is wrong with an artifact; NULL: nothing.
 CREATE VIEW IF NOT EXISTS process_artifact AS
-SELECT e.visit, r.phase, e.name, r.name AS rule_name,
+SELECT e.visit, e.task_id, r.phase, e.kind, e.name,
        CASE
          WHEN e.content IS NULL
          THEN 'Artifact not found: ' || e.name
@@ -301,20 +301,16 @@ SELECT e.visit, r.phase, e.name, r.name AS rule_name,
                               AND other.kind = r.kind
                               AND instr(lower(e.name), lower(other.name))));
 
--- Each requirement against what there is.  n: how many items; failed: how many
--- of them are not as they must be; value: of the latest.
+-- Each requirement against what there is.  seen: whether there is anything;
+-- failed: how many items are not as they must be; value: of the latest.
 CREATE VIEW IF NOT EXISTS process_gate AS
 SELECT v.seq AS visit, v.task_id, r.phase, r.kind, r.name, r.rule, r.minimum,
        r.required, r.ordinal, r.absent, r.failing,
-       CASE r.rule
-         WHEN 'real'
-         THEN (SELECT count(*) FROM process_evidence AS e
+       EXISTS (SELECT 1 FROM process_evidence AS e
                 WHERE e.visit = v.seq AND e.kind = r.kind
+                  AND (e.mocked = 0 OR r.rule = 'real')
                   AND (r.name = '' OR instr(lower(e.name), lower(r.name))))
-         ELSE (SELECT count(*) FROM process_latest AS e
-                WHERE e.visit = v.seq AND e.kind = r.kind
-                  AND (r.name = '' OR instr(lower(e.name), lower(r.name))))
-       END AS n,
+       AS seen,
        CASE r.rule
          WHEN 'passes'
          THEN (SELECT count(*) FROM process_latest AS e
@@ -322,49 +318,60 @@ SELECT v.seq AS visit, v.task_id, r.phase, r.kind, r.name, r.rule, r.minimum,
                   AND (r.name = '' OR instr(lower(e.name), lower(r.name)))
                   AND (e.exit_code = 0 AND coalesce(e.value, 0) = 0) IS NOT 1)
          WHEN 'real'
-         THEN NOT EXISTS (SELECT 1 FROM process_latest AS e
+         THEN NOT EXISTS (SELECT 1 FROM process_evidence AS e
                            WHERE e.visit = v.seq AND e.kind = r.kind
+                             AND e.mocked = 0
                              AND (r.name = ''
                                   OR instr(lower(e.name), lower(r.name))))
-         WHEN 'at_least'
-         THEN ((SELECT e.value FROM process_latest AS e
-                 WHERE e.visit = v.seq AND e.kind = r.kind
-                   AND (r.name = '' OR instr(lower(e.name), lower(r.name)))
-                 ORDER BY e.id DESC LIMIT 1) >= r.minimum) IS NOT 1
-         WHEN 'at_most'
-         THEN ((SELECT e.value FROM process_latest AS e
-                 WHERE e.visit = v.seq AND e.kind = r.kind
-                   AND (r.name = '' OR instr(lower(e.name), lower(r.name)))
-                 ORDER BY e.id DESC LIMIT 1) <= r.minimum) IS NOT 1
-         ELSE 0
+         WHEN 'artifact'
+         THEN 0
+         ELSE (SELECT iif(r.rule = 'at_least', e.value >= r.minimum,
+                          e.value <= r.minimum)
+                 FROM process_evidence AS e
+                WHERE e.id = (SELECT max(last.id)
+                                FROM process_evidence AS last
+                               WHERE last.visit = v.seq
+                                 AND last.kind = r.kind AND last.mocked = 0
+                                 AND (r.name = ''
+                                      OR instr(lower(last.name),
+                                               lower(r.name))))) IS NOT 1
        END AS failed,
-       coalesce((SELECT e.value FROM process_latest AS e
-                  WHERE e.visit = v.seq AND e.kind = r.kind
-                    AND (r.name = '' OR instr(lower(e.name), lower(r.name)))
-                  ORDER BY e.id DESC LIMIT 1), 0) AS value
+       coalesce((SELECT e.value
+                   FROM process_evidence AS e
+                  WHERE e.id = (SELECT max(last.id)
+                                  FROM process_evidence AS last
+                                 WHERE last.visit = v.seq
+                                   AND last.kind = r.kind AND last.mocked = 0
+                                   AND (r.name = ''
+                                        OR instr(lower(last.name),
+                                                 lower(r.name))))), 0)
+       AS value
   FROM phase_ledger_entry AS v
  CROSS JOIN process_requirement AS r ON r.phase = v.to_phase;
 
--- What keeps a task in the phase that the entry `visit` entered; no row:
--- nothing.
-CREATE VIEW IF NOT EXISTS process_missing AS
+-- Those that are not satisfied, in words.
+CREATE VIEW IF NOT EXISTS process_lacking AS
 SELECT visit, task_id, phase, kind, ordinal,
        replace(replace(replace(replace(replace(
-         iif(n = 0, absent, failing),
+         iif(seen, failing, absent),
          '{n}', failed),
          '{value}', printf('%.15g', value)),
          '{minimum}', printf('%.15g', minimum)),
          '{kind}', kind),
          '{name}', name) AS message
   FROM process_gate
- WHERE (n = 0 AND required) OR (n > 0 AND failed)
+ WHERE iif(seen, failed, required);
+
+-- What keeps a task in the phase that the entry `visit` entered; no row:
+-- nothing.
+CREATE VIEW IF NOT EXISTS process_missing AS
+SELECT visit, task_id, phase, 1 AS ordinal, kind,
+       'Semantic validation failed: ' || name || ': ' || why AS message
+  FROM process_artifact
+ WHERE why IS NOT NULL
  UNION ALL
-SELECT g.visit, g.task_id, g.phase, g.kind, g.ordinal,
-       'Semantic validation failed: ' || a.name || ': ' || a.why
-  FROM process_gate AS g
-  JOIN process_artifact AS a
-    ON a.visit = g.visit AND a.rule_name = g.name AND a.phase = g.phase
- WHERE g.rule = 'artifact' AND a.why IS NOT NULL;
+SELECT visit, task_id, phase, ordinal, kind, message
+  FROM process_lacking;
 
 -- The evidence of a stay in a phase, as an entry of phase_ledger has it.
 CREATE VIEW IF NOT EXISTS process_proof AS
@@ -928,10 +935,15 @@ END;
 CREATE TRIGGER IF NOT EXISTS process_rule_evidence
 BEFORE INSERT ON phase_ledger_entry
 WHEN NEW.kind IN ('advance', 'complete') AND NEW.enforcement IS NOT 'off'
-     AND EXISTS (SELECT 1 FROM process_missing
-                  WHERE visit = (SELECT seq FROM phase_ledger_entry
-                                  WHERE task_id = NEW.task_id
-                                  ORDER BY seq DESC LIMIT 1))
+     AND (EXISTS (SELECT 1 FROM process_lacking
+                   WHERE visit = (SELECT seq FROM phase_ledger_entry
+                                   WHERE task_id = NEW.task_id
+                                   ORDER BY seq DESC LIMIT 1))
+          OR EXISTS (SELECT 1 FROM process_artifact
+                      WHERE why IS NOT NULL
+                        AND visit = (SELECT seq FROM phase_ledger_entry
+                                      WHERE task_id = NEW.task_id
+                                      ORDER BY seq DESC LIMIT 1)))
 BEGIN
   INSERT INTO process_decision(decision, task_id, kind, from_phase, to_phase,
                                agent, enforcement, seq, reason, detail)
@@ -942,12 +954,22 @@ BEGIN
                      'missing_evidence') AS why,
                  'phase_ledger: task ''' || substr(NEW.task_id, 1, 100)
                  || ''', ' || NEW.from_phase || ': '
-                 || group_concat(message, '; ') AS words
-            FROM (SELECT message FROM process_missing
-                   WHERE visit = (SELECT seq FROM phase_ledger_entry
+                 || coalesce((SELECT group_concat(words, '; ')
+                                FROM (SELECT 'Semantic validation failed: '
+                                             || name || ': ' || why AS words
+                                        FROM process_artifact
+                                       WHERE visit = last AND why IS NOT NULL
+                                       ORDER BY kind, name))
+                             || iif(lacks IS NULL, '', '; '), '')
+                 || coalesce(lacks, '') AS words
+            FROM (SELECT last,
+                         (SELECT group_concat(message, '; ')
+                            FROM (SELECT message FROM process_lacking
+                                   WHERE visit = last
+                                   ORDER BY ordinal, kind)) AS lacks
+                    FROM (SELECT (SELECT seq FROM phase_ledger_entry
                                    WHERE task_id = NEW.task_id
-                                   ORDER BY seq DESC LIMIT 1)
-                   ORDER BY ordinal, kind, message));
+                                   ORDER BY seq DESC LIMIT 1) AS last)));
 END;
 
 -- No grave drift of the prompt is unresolved in the phase that is left.
