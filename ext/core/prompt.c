@@ -64,6 +64,7 @@ static const char *prompt_member(const char *object, const char *name) {
 typedef struct PromptList {
   const char **item;
   size_t count;
+  size_t room;
 } PromptList;
 
 static int prompt_compare(const void *left, const void *right) {
@@ -71,24 +72,28 @@ static int prompt_compare(const void *left, const void *right) {
                         *(const char *const *)right);
 }
 
-/* The elements of an array of strings, sorted; 0 when one is something else.
-** Elements that are equal are equal in every byte, so that their order does not
-** matter. */
+/* The elements of an array of strings, sorted; HF_RANGE when one is something
+** else.  Elements that are equal are equal in every byte, so that their order
+** does not matter. */
 static int prompt_list(const char *array, PromptList *list) {
   const char *z = array + 1;
-  size_t i = 0;
   while (*z != ']') {
-    if (*z != '"') return 0;
-    if (list->item != NULL) list->item[i] = z;
-    i++;
+    if (*z != '"') return HF_RANGE;
+    if (list->count == list->room) {
+      size_t room = list->room ? 2 * list->room : 16;
+      const char **more = realloc(list->item, room * sizeof(*more));
+      if (more == NULL) return HF_NOMEM;
+      list->item = more;
+      list->room = room;
+    }
+    list->item[list->count++] = z;
     z = prompt_skip_string(z);
     if (*z == ',') z++;
   }
-  list->count = i;
-  if (list->item != NULL) {
-    qsort(list->item, i, sizeof(*list->item), prompt_compare);
+  if (list->count > 1) {
+    qsort(list->item, list->count, sizeof(*list->item), prompt_compare);
   }
-  return 1;
+  return HF_OK;
 }
 
 static void prompt_put(HfPrompt *out, const char *text, size_t size) {
@@ -97,21 +102,18 @@ static void prompt_put(HfPrompt *out, const char *text, size_t size) {
 }
 
 static int prompt_put_list(HfPrompt *out, const char *array) {
-  PromptList list = {NULL, 0};
+  PromptList list = {NULL, 0, 0};
+  int rc = prompt_list(array, &list);
   size_t i;
-  if (!prompt_list(array, &list)) return HF_RANGE;
-  list.item = malloc((list.count + 1) * sizeof(*list.item));
-  if (list.item == NULL) return HF_NOMEM;
-  (void)prompt_list(array, &list);
   prompt_put(out, "[", 1);
-  for (i = 0; i < list.count; i++) {
+  for (i = 0; i < list.count && rc == HF_OK; i++) {
+    const char *item = list.item[i];
     if (i > 0) prompt_put(out, ",", 1);
-    prompt_put(out, list.item[i],
-               (size_t)(prompt_skip_string(list.item[i]) - list.item[i]));
+    prompt_put(out, item, (size_t)(prompt_skip_string(item) - item));
   }
   prompt_put(out, "]", 1);
   free(list.item);
-  return HF_OK;
+  return rc;
 }
 
 /* One member of the form; the object has it or not. */
@@ -176,6 +178,7 @@ int hf_prompt(const char *json, size_t size, HfPrompt *out) {
   char *object;
   int rc;
   memset(out, 0, sizeof(*out));
+  memset(&jcs, 0, sizeof(jcs));
   rc = hf_jcs(json, size, &jcs);
   if (rc != HF_OK) {
     out->wrong = jcs.wrong;

@@ -40,9 +40,9 @@ typedef struct HfPrompt {
   size_t at;         /* or else at which byte of it */
 } HfPrompt;
 
-/* HF_OK; HF_RANGE with wrong filled in: malformed JSON, a member that is missing
-** or of another type; or HF_NOMEM.  hf_prompt_clear takes back what is in *out,
-** whatever the result. */
+/* HF_OK; HF_RANGE with wrong filled in: malformed JSON, a member that is
+** missing or of another type; or HF_NOMEM.  hf_prompt_clear takes back what is
+** in *out, whatever the result. */
 int hf_prompt(const char *json, size_t size, HfPrompt *out);
 void hf_prompt_clear(HfPrompt *prompt);
 

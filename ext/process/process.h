@@ -63,7 +63,8 @@ int process_end(HfConn *conn, HfTxn txn, HfError *err);
 /* ---- arguments ----------------------------------------------------------- */
 
 /* The TEXT of an argument: well-formed, no NUL, not blank, of at most so many
-** bytes; NULL with the failure recorded, which names the door and what it is. */
+** bytes; NULL with the failure recorded, which names the door and what it
+** is. */
 const char *process_text(const char *door, const char *what,
                          sqlite3_value *value, int most, HfError *err);
 

@@ -6,8 +6,8 @@
 **    "missing":[…],"holder","expires_in","bypassed":[…],"enforcement"}
 **
 ** reason and message are null when it is allowed.  A refusal is recorded in
-** process_decision.  Errors: arguments that are no TEXT; inside a statement that
-** writes; SQLITE_BUSY as it is.
+** process_decision.  Errors: arguments that are no TEXT; inside a statement
+** that writes; SQLITE_BUSY as it is.
 */
 #include <string.h>
 

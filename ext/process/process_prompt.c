@@ -52,7 +52,8 @@ static char *prompt_decode(const char *json, size_t size, const char *field,
       }
       i += 4;
     } else {
-      *out++ = found ? value[found - name] : json[i];
+      *out++ = json[i];
+      if (found != NULL) out[-1] = value[found - name];
     }
   }
   if (text != NULL) *out = 0;
@@ -417,8 +418,8 @@ static void prompt_hash_function(sqlite3_context *context, int argc,
 ** prompt_attest(spec_json [, at])
 **
 ** Compares the prompt with the baseline of its task and phase, and records that
-** in attestation_ledger; the first is the baseline.  at: INTEGER, ms since 1970,
-** as the ledger takes it.  A drift of high severity blocks the task, and moves
+** in attestation_ledger; the first is the baseline.  at: INTEGER, ms since
+** 1970, as the ledger takes it.  A drift of high severity blocks the task, and moves
 ** it back, in the same transaction.  Returns JSON:
 **
 **   {"drift","severity","changed":[…],"recommendation","task","phase","hash",
@@ -597,8 +598,8 @@ static int reset_arguments(PromptReset *reset, sqlite3_value **argv,
 ** prompt_baseline(task, phase, hash_or_null, why, by)
 **
 ** A new baseline, with the next version: the hash, 64 lower-case hexadecimal
-** digits, or NULL for the prompt that was last attested.  The persona is that of
-** the prompt, or else stays.  Recorded in attestation_ledger.  Returns JSON:
+** digits, or NULL for the prompt that was last attested.  The persona is that
+** of the prompt, or else stays.  Recorded in attestation_ledger.  Returns JSON:
 ** {"version","task","phase","hash","previous","persona_hash","severity","seq"};
 ** severity is none unless the last attested prompt is another one.  Errors: bad
 ** arguments; nothing was attested; inside a statement that writes.

@@ -57,8 +57,8 @@ static const char *const rebuild_sql[] = {
 ** process_rebuild()
 **
 ** Makes process_task and process_baseline what the ledgers say.  Returns how
-** many rows were not, INTEGER: 0, all was well.  Errors: inside a statement that
-** writes; SQLITE_BUSY as it is.
+** many rows were not, INTEGER: 0, all was well.  Errors: inside a statement
+** that writes; SQLITE_BUSY as it is.
 */
 static void rebuild_function(sqlite3_context *context, int argc,
                              sqlite3_value **argv) {
@@ -105,10 +105,10 @@ static int rebuild_check_table(HfConn *conn, size_t i, HfFindings *list,
                                HfError *err) {
   const char *table = rebuild_check[i].table;
   sqlite3_stmt *stmt = NULL;
-  int rc = SQLITE_DONE;
+  int rc;
   if (hf_prepare(conn->db, &stmt, err, "%s", rebuild_check[i].sql) ==
       SQLITE_OK) {
-    while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && err->rc == SQLITE_OK) {
       const char *what = (const char *)sqlite3_column_text(stmt, 0);
       if (hf_findings_add(list, "state_differs", what ? what : "",
                           "%s is not what the ledger says; SELECT "

@@ -444,3 +444,16 @@ def test_its_tables_are_not_renamed_or_dropped_under_it(db):
     assert db.advance("SPEC")["allowed"]
     db.run("DROP TABLE phase_lease")
     db.fails("SELECT phase_advance('T', 'PLAN', 'a')", "no such")
+
+
+@once
+def test_refusing_is_for_triggers_and_harmless(db):
+    for arguments, words in (("'form', 'no'", "no"),
+                             ("NULL, NULL", "phase_ledger: refused"),
+                             ("1, x'6e6f'", "no")):
+        with pytest.raises(apsw.ConstraintError) as error:
+            db.run(f"SELECT process_refuse({arguments})")
+        assert str(error.value).endswith(words)
+        assert error.value.extendedresult == apsw.SQLITE_CONSTRAINT_TRIGGER
+    db.start()
+    assert db.value("SELECT statements > 3 FROM holdfast_process")

@@ -24,6 +24,7 @@ FUNCTIONS = {
     ("attest_hash_agg", -1): PURE,
     ("attest_hmac", -1): DIRECTONLY | DETERMINISTIC,
     ("attest_json", 1): PURE,
+    ("attest_prompt", 1): PURE,
     ("attest_keygen", 0): DIRECTONLY,
     ("attest_sha256", 1): PURE,
     ("attest_sign", -1): DIRECTONLY | DETERMINISTIC,
@@ -89,9 +90,20 @@ FUNCTIONS = {
     ("note_keygen", 1): DIRECTONLY,
     ("note_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("note_verify", -1): PURE,
+    ("phase_advance", 3): DIRECTONLY,
+    ("phase_advance", 4): DIRECTONLY,
+    ("phase_backtrack", 4): DIRECTONLY,
+    ("phase_complete", 2): DIRECTONLY,
+    ("phase_force", 4): DIRECTONLY,
+    ("phase_start", 2): DIRECTONLY,
+    ("process_rebuild", 0): DIRECTONLY,
+    ("process_refuse", 2): INNOCUOUS,
+    ("prompt_attest", 1): DIRECTONLY,
+    ("prompt_attest", 2): DIRECTONLY,
+    ("prompt_baseline", 5): DIRECTONLY,
 }
 MODULES = {"ledger", "lease", "ledger_verify", "ledger_reconcile",
-           "holdfast_check"}
+           "holdfast_check", "holdfast_process"}
 
 
 def registered(connection):
@@ -202,6 +214,21 @@ def test_the_tour(tmp_path):
                 assert rows == expected, statement
                 seen += 1
     assert seen >= 6
+
+
+def test_the_tour_of_phases(tmp_path):
+    """The same on a new file, for its tables have the names of the tour's."""
+    path, seen = str(tmp_path / "process.db"), 0
+    for block in blocks("Process"):
+        for statement, expected in statements(block):
+            rows, error = shell(path, statement)
+            if expected and expected[0].startswith("Error: "):
+                assert error == expected[0][len("Error: "):], statement
+            else:
+                assert error == "", (statement, error)
+                assert rows == expected or not expected, statement
+            seen += len(expected)
+    assert seen >= 10
 
 
 def parameters(path):
