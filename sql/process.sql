@@ -7,7 +7,9 @@
 -- extension nobody appends.
 --
 -- SQLite fires the newest trigger first: the rules stand here in such an order
--- that the words come from the most telling one that is broken.
+-- that the words come from the most telling one that is broken.  What is asked
+-- at each move uses no IN with more than two values, for which SQLite would
+-- make a table each time.
 
 
 -- ---- what a user edits ------------------------------------------------------
@@ -173,7 +175,8 @@ CREATE TABLE IF NOT EXISTS process_evidence(
   exit_code INTEGER,
   value     REAL,
   mocked    INTEGER NOT NULL DEFAULT 0 CHECK (mocked IN (0, 1)),
-  content   ANY CHECK (typeof(content) IN ('text', 'blob', 'null')),
+  content   ANY CHECK (typeof(content) = 'text' OR typeof(content) = 'blob'
+                       OR content IS NULL),
   agent     TEXT,
   visit     INTEGER,
   size      INTEGER,
@@ -193,7 +196,9 @@ CREATE TABLE IF NOT EXISTS process_decision(
   at          INTEGER NOT NULL
               DEFAULT (CAST(round(julianday('now') * 86400000.0) AS INTEGER)
                        - 210866760000000),
-  decision    TEXT NOT NULL CHECK (decision IN ('allow', 'block', 'bypass')),
+  decision    TEXT NOT NULL
+              CHECK (decision = 'allow' OR decision = 'block'
+                     OR decision = 'bypass'),
   task_id     TEXT NOT NULL,
   kind        TEXT NOT NULL,
   from_phase  TEXT,
@@ -382,7 +387,7 @@ SELECT v.seq AS visit, v.task_id, v.to_phase AS phase,
                        || '}' AS item
                   FROM process_evidence
                  WHERE visit = v.seq
-                 ORDER BY id)) AS evidence
+                 ORDER BY kind, name, id)) AS evidence
   FROM phase_ledger_entry AS v;
 
 -- A task's way, in order.
@@ -743,7 +748,8 @@ END;
 
 CREATE TRIGGER IF NOT EXISTS process_rule_attest_form
 BEFORE INSERT ON attestation_ledger_entry
-WHEN (NEW.kind IN ('first', 'attest', 'reset') AND NEW.task_id <> ''
+WHEN ((NEW.kind = 'first' OR NEW.kind = 'attest' OR NEW.kind = 'reset')
+      AND NEW.task_id <> ''
       AND NEW.phase <> '' AND length(NEW.prompt_hash) = 64
       AND NEW.prompt_hash NOT GLOB '*[^0-9a-f]*') IS NOT 1
 BEGIN
@@ -813,7 +819,7 @@ BEGIN
                WHEN NEW.enforcement = 'off'  THEN 'enforcement_off' END,
           NEW.enforcement, NEW.seq, NEW.why);
   DELETE FROM process_evidence
-   WHERE NEW.kind IN ('backtrack', 'force', 'drift')
+   WHERE NEW.kind NOT IN ('advance', 'complete') AND NEW.kind <> 'start'
      AND visit = (SELECT seq FROM phase_ledger_entry
                    WHERE task_id = NEW.task_id AND seq < NEW.seq
                    ORDER BY seq DESC LIMIT 1);
@@ -875,7 +881,7 @@ END;
 -- Fencing: tokens of a task only grow.
 CREATE TRIGGER IF NOT EXISTS process_rule_token
 BEFORE INSERT ON phase_ledger_entry
-WHEN NEW.kind IN ('start', 'advance', 'backtrack', 'complete')
+WHEN NEW.kind NOT IN ('force', 'drift')
      AND NEW.enforcement IS NOT 'off'
      AND (NEW.token - (NEW.kind <> 'complete')
           >= coalesce((SELECT token FROM phase_ledger_entry
@@ -897,7 +903,7 @@ END;
 -- The agent holds the lease of the phase that it enters, or completes in.
 CREATE TRIGGER IF NOT EXISTS process_rule_lease
 BEFORE INSERT ON phase_ledger_entry
-WHEN NEW.kind IN ('start', 'advance', 'backtrack', 'complete')
+WHEN NEW.kind NOT IN ('force', 'drift')
      AND NEW.enforcement IS NOT 'off'
      AND (SELECT holder FROM process_held
            WHERE resource = NEW.task_id || '/'
@@ -994,7 +1000,7 @@ END;
 -- Nobody else is at work in the phase that is left.
 CREATE TRIGGER IF NOT EXISTS process_rule_left
 BEFORE INSERT ON phase_ledger_entry
-WHEN NEW.kind IN ('advance', 'backtrack', 'complete')
+WHEN NEW.kind NOT IN ('force', 'drift') AND NEW.kind <> 'start'
      AND NEW.enforcement IS NOT 'off'
      AND EXISTS (SELECT 1 FROM process_held
                   WHERE resource = NEW.task_id || '/' || NEW.from_phase
@@ -1018,7 +1024,7 @@ END;
 -- last; a grave drift goes back to where process_severity says.
 CREATE TRIGGER IF NOT EXISTS process_rule_next
 BEFORE INSERT ON phase_ledger_entry
-WHEN NEW.kind IN ('advance', 'backtrack', 'complete', 'drift')
+WHEN NEW.kind NOT IN ('start', 'force')
      AND NEW.enforcement IS NOT 'off'
      AND NEW.from_phase IS NOT NULL AND NEW.from_phase IS NOT 'DONE'
      AND CASE NEW.kind
@@ -1171,9 +1177,15 @@ END;
 -- A move goes to a phase that there is; DONE is where a task ends.
 CREATE TRIGGER IF NOT EXISTS process_rule_phase
 BEFORE INSERT ON phase_ledger_entry
-WHEN (NEW.kind IN ('start', 'advance', 'backtrack', 'drift', 'force')
-      AND EXISTS (SELECT 1 FROM process_phase WHERE name = NEW.to_phase)
-      OR NEW.kind IN ('complete', 'force') AND NEW.to_phase = 'DONE') IS NOT 1
+WHEN CASE
+       WHEN NEW.kind = 'complete'
+       THEN NEW.to_phase = 'DONE'
+       WHEN NEW.kind = 'force' AND NEW.to_phase = 'DONE'
+       THEN 1
+       WHEN NEW.kind = 'start' OR NEW.kind = 'advance' OR NEW.kind = 'backtrack'
+            OR NEW.kind = 'drift' OR NEW.kind = 'force'
+       THEN EXISTS (SELECT 1 FROM process_phase WHERE name = NEW.to_phase)
+     END IS NOT 1
 BEGIN
   SELECT process_refuse('unknown_phase', 'phase_ledger: '
            || coalesce(substr(NEW.kind, 1, 100), 'NULL') || ' to '

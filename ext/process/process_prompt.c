@@ -419,8 +419,8 @@ static void prompt_hash_function(sqlite3_context *context, int argc,
 **
 ** Compares the prompt with the baseline of its task and phase, and records that
 ** in attestation_ledger; the first is the baseline.  at: INTEGER, ms since
-** 1970, as the ledger takes it.  A drift of high severity blocks the task, and moves
-** it back, in the same transaction.  Returns JSON:
+** 1970, as the ledger takes it.  A drift of high severity blocks the task, and
+** moves it back, in the same transaction.  Returns JSON:
 **
 **   {"drift","severity","changed":[…],"recommendation","task","phase","hash",
 **    "baseline","version","seq","details","persona_drift","persona_details",
