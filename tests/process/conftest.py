@@ -132,7 +132,6 @@ SETTINGS = {
     "wal": {},
     "delete": {"journal": "delete", "recursive": 1},
     "untrusted": {"trusted": 0, "defensive": 1},
-    "reopen": {"trusted": 0, "defensive": 1, "reopen": True},
 }
 once = pytest.mark.parametrize("db", ["wal"], indirect=True)
 twice = pytest.mark.parametrize("db", ["wal", "untrusted"], indirect=True)

@@ -1,8 +1,10 @@
 """Scenarios P of the original's enforcer and L of its ledger, ours where we do
 better: start, advance, backtrack, complete, force; what is refused and why."""
+import shutil
+
 import pytest
 
-from conftest import PHASES, TEXT, once, twice
+from conftest import PHASES, TEXT, Database, once, twice
 
 
 def test_p1_a_users_table_is_held_to_the_cycle(db):
@@ -65,6 +67,19 @@ def test_p3_the_whole_way_one_entry_a_move(db):
     assert db.value("SELECT count(*) FROM phase_lease") == 0
     assert db.decisions("DISTINCT decision") == [("allow",)]
     db.sound()
+
+
+def test_p12_another_connection_for_each_statement(tmp_path, template):
+    path = tmp_path / "reopened.db"
+    shutil.copy(template, path)
+    db = Database(path, trusted=0, defensive=1, reopen=True, other=True)
+    db.reach("VERIFY")
+    db.attest(taskId="T", phase="VERIFY")
+    assert db.attest(taskId="T", phase="VERIFY", artifacts=[])["blocked"]
+    assert db.advance("PR")["reason"] == "prompt_drift_high"
+    assert db.back("SPEC")["allowed"]
+    db.sound()
+    db.close()
 
 
 def test_p3_a_lease_is_handed_over(db):
