@@ -446,5 +446,6 @@ int main(int argc, char **argv) {
     measure_rows();
   }
   if (chosen("lease")) measure_leases();
+  if (chosen("process")) measure_process();
   return 0;
 }

@@ -5,6 +5,7 @@
 **   common.c   what every part shares
 **   bench.c    ledgers, and main
 **   lease.c    leases
+**   process.c  phases
 */
 #ifndef BENCH_H
 #define BENCH_H
@@ -45,5 +46,6 @@ void report_least(const char *key, const char *words, double value, double goal,
 
 /* The parts in other files. */
 void measure_leases(void);
+void measure_process(void);
 
 #endif

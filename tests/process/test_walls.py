@@ -255,6 +255,18 @@ def test_the_phases_are_rows_until_the_first_task(db):
 
 
 @once
+def test_changes_of_the_requirements_are_recorded(db):
+    for table in ("process_requirement", "process_severity", "process_word"):
+        db.run("SELECT ledger_track(?, 'process_policy')", (table,))
+    before = db.value("SELECT ledger_size('process_policy')")
+    db.run("DELETE FROM process_requirement WHERE phase = 'SPEC';"
+           " UPDATE process_severity SET back_to = NULL")
+    assert db.value("SELECT ledger_size('process_policy')") > before
+    db.reach("PLAN")
+    db.sound()
+
+
+@once
 def test_no_phases_at_all(db):
     db.run("DELETE FROM process_phase")
     verdict = db.start()
