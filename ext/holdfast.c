@@ -55,10 +55,10 @@ static int holdfast_present(sqlite3 *db) {
 int sqlite3_holdfast_init(sqlite3 *db, char **message,
                           const sqlite3_api_routines *api) {
   static int (*const area[])(HfConn *) = {
-      hf_version_register,    hf_install_register,   hf_check_register,
-      hf_busy_register,       hf_kept_register,      hf_attest_register,
-      hf_ledger_register,     hf_lease_register,     hf_control_register,
-      hf_confidence_register, hf_retention_register,
+      hf_version_register, hf_install_register,    hf_check_register,
+      hf_busy_register,    hf_kept_register,       hf_attest_register,
+      hf_ledger_register,  hf_lease_register,      hf_control_register,
+      hf_process_register, hf_confidence_register, hf_retention_register,
   };
   HfConn *conn;
   size_t i;

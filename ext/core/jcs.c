@@ -343,15 +343,19 @@ static uint32_t jcs_rank(const char **z) {
   return c + 1 + (c >= 0xe000 && c <= 0xffff ? 0x200000 : 0);
 }
 
-static int jcs_compare(const void *left, const void *right) {
-  const char *a = ((const JcsMember *)left)->text + 1;
-  const char *b = ((const JcsMember *)right)->text + 1;
+int hf_jcs_compare(const char *left, const char *right) {
+  const char *a = left + 1, *b = right + 1;
   uint32_t x, y;
   do {
     x = jcs_rank(&a);
     y = jcs_rank(&b);
   } while (x == y && x != 0);
   return x < y ? -1 : x > y;
+}
+
+static int jcs_compare(const void *left, const void *right) {
+  return hf_jcs_compare(((const JcsMember *)left)->text,
+                        ((const JcsMember *)right)->text);
 }
 
 /* Put the members, which stand in the output from `begin` on with commas in

@@ -30,6 +30,10 @@ typedef struct HfJcs {
 ** nesting; or HF_NOMEM. */
 int hf_jcs(const char *json, size_t size, HfJcs *out);
 
+/* Compare two strings as they stand in a result, quotes included, by the
+** UTF-16 code units of what they say: below, equal to or above 0. */
+int hf_jcs_compare(const char *left, const char *right);
+
 /* Print a finite double as ECMAScript does, with a terminating zero, in out,
 ** which has room for 32.  Returns its length. */
 size_t hf_jcs_number(double value, char out[32]);

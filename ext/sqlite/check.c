@@ -173,9 +173,10 @@ int hf_check_virtual(HfConn *conn, const char *schema, const char *module,
 }
 
 static int check_all(HfConn *conn, HfFindings *list, HfError *err) {
-  static const HfDoctor doctor[] = {hf_install_doctor, hf_ledger_doctor,
-                                    hf_lease_doctor, hf_control_doctor,
-                                    hf_retention_doctor};
+  static const HfDoctor doctor[] = {
+      hf_install_doctor, hf_ledger_doctor,  hf_lease_doctor,
+      hf_control_doctor, hf_process_doctor, hf_retention_doctor,
+  };
   size_t i;
   if (check_connection(conn, list) != SQLITE_OK) {
     return hf_fail(err, SQLITE_NOMEM, NULL);

@@ -82,6 +82,7 @@ char *hf_format(HfError *err, const char *format, ...);
 struct HfLedger;
 struct HfLease;
 struct HfDenial;
+struct HfProcess;
 
 /* A write to a table of the lease module that it is making right now. */
 typedef struct HfDeciding {
@@ -125,6 +126,7 @@ typedef struct HfConn {
   void (*denials_free)(struct HfDenial *);
   const char *measuring; /* the release that is measured right now, or NULL */
   struct HfStmts *kept;  /* of functions, or NULL: not connected yet */
+  struct HfProcess *process; /* what the doors of phases keep, or NULL */
   HfBusy busy;
 } HfConn;
 
@@ -445,6 +447,7 @@ int hf_lease_register(HfConn *conn);
 int hf_control_register(HfConn *conn);
 int hf_confidence_register(HfConn *conn);
 int hf_retention_register(HfConn *conn);
+int hf_process_register(HfConn *conn);
 
 int hf_install_doctor(HfConn *conn, HfFindings *list, HfError *err);
 int hf_ledger_doctor(HfConn *conn, HfFindings *list, HfError *err);
@@ -454,5 +457,6 @@ int hf_retention_doctor(HfConn *conn, HfFindings *list, HfError *err);
 
 /* What is behind the table killswitch_drill. */
 int hf_control_drill(HfConn *conn, HfFindings *list, HfError *err);
+int hf_process_doctor(HfConn *conn, HfFindings *list, HfError *err);
 
 #endif

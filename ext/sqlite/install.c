@@ -17,7 +17,7 @@
 
 /* An object that a CREATE … IF NOT EXISTS makes. */
 typedef struct InstallObject {
-  char kind[8];     /* "TABLE", "INDEX", "VIEW", "TRIGGER" */
+  char kind[16];    /* "TABLE", "VIRTUAL TABLE", "INDEX", "VIEW", "TRIGGER" */
   const char *text; /* from its name on, as sqlite_schema keeps it */
   int text_size;
   char *name;
@@ -46,7 +46,8 @@ static const char *install_word(const char *z, const char *word) {
 ** quote no names. */
 static int install_object(const char *sql, const char *end,
                           InstallObject *object, HfError *err) {
-  static const char *const kind[] = {"TABLE", "INDEX", "VIEW", "TRIGGER"};
+  static const char *const kind[] = {"TABLE", "VIRTUAL TABLE", "INDEX", "VIEW",
+                                     "TRIGGER"};
   const char *z = install_word(sql, "CREATE");
   size_t i, n = 0;
   memset(object, 0, sizeof(*object));
@@ -225,6 +226,15 @@ static int install_check_base(HfConn *conn, const char *schema,
   return err->rc;
 }
 
+/* Areas that another one requires, in the order of installing. */
+static const struct {
+  const char *area;
+  const char *required;
+} install_requires[] = {
+    {"process", "lease"},
+    {"process", "control"},
+};
+
 /* What holdfast_area records of an area; NULL when it is not there. */
 static int install_recorded(HfConn *conn, const char *area, char **sha256,
                             HfError *err) {
@@ -238,9 +248,9 @@ static int install_recorded(HfConn *conn, const char *area, char **sha256,
                        area);
 }
 
-/* Install one area; adds to *count. */
-static int install_area(HfConn *conn, const char *area, int *count,
-                        HfError *err) {
+/* Install one area, which requires no other that is missing; adds to *count. */
+static int install_one(HfConn *conn, const char *area, int *count,
+                       HfError *err) {
   const HfEmbeddedSql *file = install_find(area);
   char hex[2 * HF_SHA256_SIZE + 1];
   sqlite3_int64 now;
@@ -274,6 +284,18 @@ static int install_area(HfConn *conn, const char *area, int *count,
     (*count)++;
   }
   return err->rc;
+}
+
+/* Install an area behind those that it requires. */
+static int install_area(HfConn *conn, const char *area, int *count,
+                        HfError *err) {
+  size_t i;
+  for (i = 0; i < sizeof(install_requires) / sizeof(*install_requires); i++) {
+    if (sqlite3_stricmp(area, install_requires[i].area) == 0) {
+      install_one(conn, install_requires[i].required, count, err);
+    }
+  }
+  return install_one(conn, area, count, err);
 }
 
 /*

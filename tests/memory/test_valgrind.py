@@ -47,6 +47,19 @@ SELECT finding, object FROM holdfast_check;
 PRAGMA integrity_check;
 ALTER TABLE l RENAME TO m;
 DROP TABLE m;
+SELECT phase_start('T', 'a'), phase_start('T', 'b');
+SELECT phase_advance('T', 'PLAN', 'a'), phase_advance('T', 'SPEC', 'a', 7);
+INSERT INTO process_evidence(task_id, phase, kind, name, content) VALUES ('T',
+  'STRATEGIZE', 'phase_artifact', 'strategy', 'problem' || hex(zeroblob(50)));
+SELECT phase_advance('T', 'SPEC', 'a'), phase_advance('T', 'PLAN', 'a');
+SELECT phase_force('T', 'VERIFY', 'a', 'w');
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4)
+SELECT prompt_attest('{{"phase":"VERIFY","taskId":"T","requirements":["b","a"],
+"qualityGates":[],"artifacts":[],"contextSummary":"' || i / 4 || '\n"}}') FROM n;
+SELECT attest_prompt('{{"phase":1}}'), prompt_baseline('T', 'VERIFY', NULL, 'w',
+  'b'), phase_backtrack('T', 'SPEC', 'a', 'w'), phase_complete('T', 'a');
+SELECT prompt_baseline('T', 'VERIFY', NULL, 'w', 'b'), process_rebuild();
+SELECT * FROM holdfast_process;
 CREATE VIRTUAL TABLE bad USING ledger(a TEXT COLLATE NOCASE);
 CREATE VIRTUAL TABLE bad USING ledger(a);
 """
@@ -79,7 +92,8 @@ def test_memory(tmp_path):
     assert "==" not in done.stderr, done.stderr
     assert done.returncode in (0, 1), done.stderr  # 1: some statements fail
     lines = done.stdout.splitlines()
-    assert lines[0] == "wal" and lines[1].startswith("3|")
+    areas = len(list(ROOT.glob("sql/*.sql")))
+    assert lines[0] == "wal" and lines[1].startswith(f"{areas}|")
     assert "entry_altered|2" in lines
     assert "no such ledger: main.nothing" in done.stderr
     assert "cannot understand \"COLLATE\"" in done.stderr

@@ -24,6 +24,7 @@ FUNCTIONS = {
     ("attest_hash_agg", -1): PURE,
     ("attest_hmac", -1): DIRECTONLY | DETERMINISTIC,
     ("attest_json", 1): PURE,
+    ("attest_prompt", 1): PURE,
     ("attest_keygen", 0): DIRECTONLY,
     ("attest_sha256", 1): PURE,
     ("attest_sign", -1): DIRECTONLY | DETERMINISTIC,
@@ -104,6 +105,17 @@ FUNCTIONS = {
     ("note_keygen", 1): DIRECTONLY,
     ("note_sign", -1): DIRECTONLY | DETERMINISTIC,
     ("note_verify", -1): PURE,
+    ("phase_advance", 3): DIRECTONLY,
+    ("phase_advance", 4): DIRECTONLY,
+    ("phase_backtrack", 4): DIRECTONLY,
+    ("phase_complete", 2): DIRECTONLY,
+    ("phase_force", 4): DIRECTONLY,
+    ("phase_start", 2): DIRECTONLY,
+    ("process_rebuild", 0): DIRECTONLY,
+    ("process_refuse", 2): INNOCUOUS,
+    ("prompt_attest", 1): DIRECTONLY,
+    ("prompt_attest", 2): DIRECTONLY,
+    ("prompt_baseline", 5): DIRECTONLY,
     ("retention_apply", 0): DIRECTONLY,
     ("retention_apply", 1): DIRECTONLY,
     ("retention_apply", 2): DIRECTONLY,
@@ -114,8 +126,8 @@ FUNCTIONS = {
     ("wilson_upper", 3): PURE,
 }
 MODULES = {"ledger", "lease", "ledger_verify", "ledger_reconcile",
-           "holdfast_check", "holdfast_kept", "killswitch_drill",
-           "retention_plan"}
+           "holdfast_check", "holdfast_kept", "holdfast_process",
+           "killswitch_drill", "retention_plan"}
 
 
 def registered(connection):
@@ -212,7 +224,8 @@ def shell(path, statement):
 
 
 @pytest.mark.parametrize("section, before", [
-    ("Five minutes", ""), ("Control", "SELECT holdfast_install('control')")])
+    ("Five minutes", ""), ("Control", "SELECT holdfast_install('control')"),
+    ("Process", "")])
 def test_the_tour(tmp_path, section, before):
     """Each statement through the shell, in a process of its own, on a file."""
     path, seen = str(tmp_path / "tour.db"), 0
@@ -233,9 +246,9 @@ def test_the_tour(tmp_path, section, before):
 
 def parameters(path):
     """What the examples take as bound parameters."""
-    keys, _ = shell(path, "SELECT note_keygen('holdfast/phase_ledger')")
+    keys, _ = shell(path, "SELECT note_keygen('holdfast/task_log')")
     given = json.loads(keys[0])
-    note, _ = shell(path, "SELECT ledger_checkpoint('phase_ledger', "
+    note, _ = shell(path, "SELECT ledger_checkpoint('task_log', "
                     f"'{given['signer']}')")
     return {**given, "checkpoint": "\n".join(note)}
 

@@ -1,0 +1,132 @@
+/*
+** Process: the doors of phases and prompts.  Their walls are the triggers of
+** sql/process.sql on phase_ledger_entry, to which the doors are held as well.
+**
+**   process_statements.c  the statements of the doors, kept per connection
+**   process_verdict.c     what a door returns, and records when it refuses
+**   process_move.c        one move: the lease, the entry, the refusal
+**   process_doors.c       phase_start, phase_advance, …; process_refuse
+**   process_prompt.c      attest_prompt, prompt_attest, prompt_baseline
+**   process_rebuild.c     process_rebuild; the doctor's part; registration
+*/
+#ifndef HF_PROCESS_PROCESS_H
+#define HF_PROCESS_PROCESS_H
+
+#include "sqlite/hf.h"
+
+#define PROCESS_TEXT_MAX 512 /* bytes of a task, a phase or an agent */
+#define PROCESS_DONE "DONE"  /* to_phase of the last entry */
+
+/* ---- statements (process_statements.c) ----------------------------------- */
+
+typedef enum ProcessSql {
+  PROCESS_STATE,   /* where task ?1 is */
+  PROCESS_HELD,    /* who holds phase ?2 of task ?1 */
+  PROCESS_ACQUIRE, /* it, for agent ?3 */
+  PROCESS_RELEASE, /* it, of token ?3 */
+  PROCESS_HOLDS,   /* does token ?3 hold it? */
+  PROCESS_INSERT,
+  PROCESS_DECIDE,
+  PROCESS_BYPASSED, /* the rules that entry ?2 of task ?1 has not kept */
+  PROCESS_MISSING,  /* what entry ?1 still lacks */
+  PROCESS_SAVE,
+  PROCESS_UNDO,
+  PROCESS_KEEP,
+  PROCESS_BASELINE, /* of task ?1 in phase ?2 */
+  PROCESS_ATTEST,
+  PROCESS_SQLS
+} ProcessSql;
+
+/* What the doors of one connection keep: an eponymous virtual table, so that
+** closing the connection takes it away. */
+typedef struct HfProcess {
+  sqlite3_vtab base; /* must be first */
+  HfConn *conn;      /* counted reference */
+  sqlite3_stmt *idle[PROCESS_SQLS];
+  HfTxnStmts txn;
+  char reason[32]; /* that process_refuse was last given */
+} HfProcess;
+
+int process_statements_register(HfConn *conn);
+
+/* A statement, on loan; NULL with the failure recorded. */
+sqlite3_stmt *process_take(HfConn *conn, ProcessSql sql, HfError *err);
+void process_give(HfConn *conn, ProcessSql sql, sqlite3_stmt **stmt);
+
+/* Run one that returns nothing of interest. */
+int process_run(HfConn *conn, ProcessSql sql, HfError *err);
+
+/* One transaction of a door; see hf_txn_begin. */
+int process_begin(HfConn *conn, const char *door, HfTxn *txn, HfError *err);
+int process_end(HfConn *conn, HfTxn txn, HfError *err);
+
+/* ---- arguments ----------------------------------------------------------- */
+
+/* The TEXT of an argument: well-formed, no NUL, not blank, of at most so many
+** bytes; NULL with the failure recorded, which names the door and what it
+** is. */
+const char *process_text(const char *door, const char *what,
+                         sqlite3_value *value, int most, HfError *err);
+
+void process_bind(sqlite3_stmt *stmt, int i, const char *text);
+
+/* ---- verdicts (process_verdict.c) ---------------------------------------- */
+
+/* A move that is asked for, and what came of it.  The texts of the first part
+** are the caller's, those of the second for sqlite3_free. */
+typedef struct ProcessMove {
+  const char *kind; /* start, advance, … as in phase_ledger */
+  const char *task;
+  const char *to;
+  const char *agent;
+  const char *why;      /* or NULL */
+  sqlite3_value *fence; /* a token that must hold the phase, or NULL */
+
+  char *from;          /* where the task is; NULL: nowhere */
+  char *first;         /* the first phase; to, when that is NULL */
+  char *last;          /* the kind of its last entry */
+  char *mode;          /* enforce, observe, off */
+  char *proof;         /* the evidence of from */
+  char *actor;         /* who made the last move */
+  sqlite3_int64 visit; /* the last entry, 0 for none */
+  sqlite3_int64 floor; /* the greatest token of the task */
+  sqlite3_int64 token; /* of the new lease, or 0 */
+  sqlite3_int64 left;  /* of the lease on from, whoever holds it, or 0 */
+  char *left_holder;
+  unsigned char attested[32];
+  int attested_size;
+
+  int allowed;
+  sqlite3_int64 seq;
+  char *reason; /* code and words of a refusal */
+  char *words;
+} ProcessMove;
+
+void process_move_clear(ProcessMove *move);
+
+/* Record a refusal. */
+int process_refused(HfConn *conn, const ProcessMove *move, HfError *err);
+
+/* The verdict as JSON, for sqlite3_free. */
+char *process_verdict(HfConn *conn, const ProcessMove *move, HfError *err);
+
+/* ---- moves (process_move.c) ---------------------------------------------- */
+
+/* Read where the task is. */
+int process_state(HfConn *conn, ProcessMove *move, HfError *err);
+
+/* Who holds a phase of a task: *token is 0 when nobody does. */
+int process_held(HfConn *conn, const char *task, const char *phase,
+                 sqlite3_int64 *token, char **holder, sqlite3_int64 *expires_in,
+                 HfError *err);
+
+/* Make the move, whose state was read, within a transaction: allowed, or else
+** refused and recorded so. */
+int process_move(HfConn *conn, ProcessMove *move, HfError *err);
+
+/* ---- registration -------------------------------------------------------- */
+
+int process_doors_register(HfConn *conn);
+int process_prompt_register(HfConn *conn);
+
+#endif
