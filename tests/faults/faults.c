@@ -207,6 +207,9 @@ typedef struct Operation {
   "id, pattern_id, detector_id) VALUES ('v', 'p', 'd'), ('w', 'p', 'd');" \
   "INSERT INTO confidence_feedback(violation_id, action, author)" \
   " VALUES ('v', 'dismiss', 'ann');"
+#define PROCESS \
+  LEDGER \
+  "SELECT holdfast_install('process'); SELECT phase_start('t', 'ann');"
 #define CONTROL \
   LEDGER \
   "SELECT holdfast_install('control'); CREATE TABLE t(v); INSERT INTO t " \
@@ -339,12 +342,19 @@ static const Operation operations[] = {
      "SELECT confidence_posterior(n, 1) OVER (ORDER BY n), momentum(n) OVER"
      " (ORDER BY n ROWS 1 PRECEDING) FROM l; COMMIT",
      1},
+    {"move", PROCESS, "SELECT phase_advance('t', 'SPEC', 'ann')", 1},
+    {"move refused", PROCESS, "SELECT phase_advance('t', 'PLAN', 'bob')", 1},
+    {"attest", PROCESS,
+     "SELECT prompt_attest('{\"phase\":\"STRATEGIZE\",\"taskId\":\"t\","
+     "\"requirements\":[],\"qualityGates\":[],\"artifacts\":[],"
+     "\"contextSummary\":\"\"}')",
+     1},
     {"rename", LEDGER SOME, "ALTER TABLE l RENAME TO m", 1},
     {"drop",
      "CREATE VIRTUAL TABLE l USING ledger(a TEXT, drop='always');"
      "INSERT INTO l(a) VALUES ('x')",
      "DROP TABLE l", 1},
-    {"install", "SELECT 1", "SELECT holdfast_install()", 1},
+    {"install", "SELECT 1", "SELECT holdfast_install('control')", 1},
     {"refuse", LEDGER SOME, "SELECT ledger_size('nothing')", -1},
 };
 
@@ -381,6 +391,9 @@ static char *dump(sqlite3 *db) {
       "SELECT count(*) FROM control_outbox",
       "SELECT group_concat(id || standing) FROM confidence_feedback",
       "SELECT group_concat(beta) FROM confidence_carry",
+      "SELECT group_concat(phase || seq) FROM process_task",
+      "SELECT count(*) FROM process_decision",
+      "SELECT count(*) FROM process_baseline",
       "SELECT group_concat(e_value) FROM monitor_sequential",
       "SELECT count(*) FROM holdfast_area"};
   char *all = sqlite3_mprintf("");
