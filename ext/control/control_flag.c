@@ -19,14 +19,15 @@ static void flag_function(sqlite3_context *context, int argc,
   static const char sql[] = "SELECT value FROM main.flag_value WHERE name = ?1";
   HfConn *conn = sqlite3_user_data(context);
   HfError err = {SQLITE_OK, NULL};
-  HfStmt stmt;
+  sqlite3_stmt *stmt;
   (void)argc;
   if (sqlite3_value_type(argv[0]) == SQLITE_NULL) return;
-  if (hf_kept_take(conn, sql, &stmt, &err) == SQLITE_OK) {
-    sqlite3_bind_value(stmt.p, 1, argv[0]);
-    switch (sqlite3_step(stmt.p)) {
+  stmt = hf_kept_take(conn, sql, &err);
+  if (stmt != NULL) {
+    sqlite3_bind_value(stmt, 1, argv[0]);
+    switch (sqlite3_step(stmt)) {
       case SQLITE_ROW:
-        sqlite3_result_value(context, sqlite3_column_value(stmt.p, 0));
+        sqlite3_result_value(context, sqlite3_column_value(stmt, 0));
         break;
       case SQLITE_DONE:
         hf_fail(&err, SQLITE_ERROR,
@@ -36,7 +37,7 @@ static void flag_function(sqlite3_context *context, int argc,
       default:
         hf_fail_db(&err, conn->db);
     }
-    hf_kept_give(conn, &stmt);
+    hf_kept_give(conn, sql, &stmt);
   } else if (err.message != NULL &&
              strncmp(err.message, "no such table", 13) == 0) {
     hf_error_clear(&err);

@@ -25,28 +25,23 @@ const char *control_text(const char *function, const char *what,
 }
 
 /* Step a kept statement that is bound, and give it back.  *out: the integer of
-** its row, or `none`. */
-static int switch_step(HfConn *conn, HfStmt *stmt, sqlite3_int64 none,
+** its row, or 0. */
+static int switch_step(HfConn *conn, const char *sql, sqlite3_stmt *stmt,
                        sqlite3_int64 *out, HfError *err) {
-  *out = none;
-  if (hf_step_done(conn->db, stmt->p, err) == SQLITE_OK &&
-      sqlite3_data_count(stmt->p) > 0) {
-    *out = sqlite3_column_int64(stmt->p, 0);
+  *out = 0;
+  if (hf_step_done(conn->db, stmt, err) == SQLITE_OK &&
+      sqlite3_data_count(stmt) > 0) {
+    *out = sqlite3_column_int64(stmt, 0);
   }
-  hf_kept_give(conn, stmt);
+  hf_kept_give(conn, sql, &stmt);
   return err->rc;
 }
 
-static int switch_query(HfConn *conn, const char *sql, sqlite3_int64 argument,
-                        sqlite3_int64 *out, HfError *err) {
-  HfStmt stmt;
+static int switch_query(HfConn *conn, const char *sql, sqlite3_int64 *out,
+                        HfError *err) {
+  sqlite3_stmt *stmt = hf_kept_take(conn, sql, err);
   *out = 0;
-  if (err->rc != SQLITE_OK ||
-      hf_kept_take(conn, sql, &stmt, err) != SQLITE_OK) {
-    return err->rc;
-  }
-  sqlite3_bind_int64(stmt.p, 1, argument);
-  return switch_step(conn, &stmt, 0, out, err);
+  return stmt != NULL ? switch_step(conn, sql, stmt, out, err) : err->rc;
 }
 
 /* ---- sealing ------------------------------------------------------------- */
@@ -64,24 +59,21 @@ static int switch_seal(HfConn *conn, sqlite3_int64 *count, HfError *err) {
       " new_value, actor, reason, approver)"
       " SELECT seq, at, key, old_value, new_value, actor, reason, approver"
       "   FROM main.control_event WHERE seq > ?1 ORDER BY seq";
+  static const char newest[] =
+      "SELECT event FROM main.control_ledger_entry ORDER BY seq DESC LIMIT 1";
   sqlite3_int64 last = 0, none;
-  HfStmt stmt;
+  sqlite3_stmt *stmt;
   *count = 0;
   if (sqlite3_table_column_metadata(conn->db, "main", "control_ledger", NULL,
                                     NULL, NULL, NULL, NULL,
                                     NULL) != SQLITE_OK) {
     hf_exec(conn->db, err, SWITCH_LEDGER);
   }
-  switch_query(conn,
-               "SELECT event FROM main.control_ledger_entry"
-               " ORDER BY seq DESC LIMIT 1",
-               0, &last, err);
-  if (err->rc != SQLITE_OK ||
-      hf_kept_take(conn, append, &stmt, err) != SQLITE_OK) {
-    return err->rc;
-  }
-  sqlite3_bind_int64(stmt.p, 1, last);
-  if (switch_step(conn, &stmt, 0, &none, err) == SQLITE_OK) {
+  switch_query(conn, newest, &last, err);
+  stmt = hf_kept_take(conn, append, err);
+  if (stmt == NULL) return err->rc;
+  sqlite3_bind_int64(stmt, 1, last);
+  if (switch_step(conn, append, stmt, &none, err) == SQLITE_OK) {
     *count = sqlite3_changes(conn->db);
   }
   return err->rc;
@@ -134,22 +126,22 @@ static int switch_set(HfConn *conn, int on, const char *actor,
       " ON CONFLICT(key) DO UPDATE SET value = excluded.value,"
       " updated_at = excluded.updated_at, updated_by = excluded.updated_by,"
       " reason = excluded.reason, approved_by = excluded.approved_by";
+  static const char get[] = "SELECT value IS '0' FROM main.settings"
+                            " WHERE key = '" CONTROL_SWITCH "'";
   sqlite3_int64 off = 0, none;
-  HfStmt stmt;
+  sqlite3_stmt *stmt;
   *changed = 0;
-  if (switch_query(conn,
-                   "SELECT value IS '0' FROM main.settings"
-                   " WHERE key = '" CONTROL_SWITCH "'",
-                   0, &off, err) != SQLITE_OK ||
-      on != (int)off || hf_kept_take(conn, set, &stmt, err) != SQLITE_OK) {
+  if (switch_query(conn, get, &off, err) != SQLITE_OK || on != (int)off) {
     return err->rc;
   }
+  stmt = hf_kept_take(conn, set, err);
+  if (stmt == NULL) return err->rc;
   *changed = 1;
-  sqlite3_bind_text(stmt.p, 1, on ? "1" : "0", 1, SQLITE_STATIC);
-  sqlite3_bind_text(stmt.p, 2, actor, -1, SQLITE_STATIC);
-  sqlite3_bind_text(stmt.p, 3, reason, -1, SQLITE_STATIC);
-  sqlite3_bind_text(stmt.p, 4, approver, -1, SQLITE_STATIC);
-  if (switch_step(conn, &stmt, 0, &none, err) == SQLITE_OK &&
+  sqlite3_bind_text(stmt, 1, on ? "1" : "0", 1, SQLITE_STATIC);
+  sqlite3_bind_text(stmt, 2, actor, -1, SQLITE_STATIC);
+  sqlite3_bind_text(stmt, 3, reason, -1, SQLITE_STATIC);
+  sqlite3_bind_text(stmt, 4, approver, -1, SQLITE_STATIC);
+  if (switch_step(conn, set, stmt, &none, err) == SQLITE_OK &&
       sqlite3_changes(conn->db) != 1) {
     hf_fail(err, SQLITE_CONSTRAINT,
             "settings: a trigger swallowed the change of " CONTROL_SWITCH

@@ -37,18 +37,6 @@ typedef enum ProcessSql {
   PROCESS_SQLS
 } ProcessSql;
 
-/* What the doors of one connection keep: an eponymous virtual table, so that
-** closing the connection takes it away. */
-typedef struct HfProcess {
-  sqlite3_vtab base; /* must be first */
-  HfConn *conn;      /* counted reference */
-  sqlite3_stmt *idle[PROCESS_SQLS];
-  HfTxnStmts txn;
-  char reason[32]; /* that process_refuse was last given */
-} HfProcess;
-
-int process_statements_register(HfConn *conn);
-
 /* A statement, on loan; NULL with the failure recorded. */
 sqlite3_stmt *process_take(HfConn *conn, ProcessSql sql, HfError *err);
 void process_give(HfConn *conn, ProcessSql sql, sqlite3_stmt **stmt);

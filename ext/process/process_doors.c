@@ -148,14 +148,12 @@ static void door_complete(sqlite3_context *context, int argc,
 */
 static void door_refuse(sqlite3_context *context, int argc,
                         sqlite3_value **argv) {
-  const HfConn *conn = sqlite3_user_data(context);
+  HfConn *conn = sqlite3_user_data(context);
   const char *reason = (const char *)sqlite3_value_text(argv[0]);
   const char *words = (const char *)sqlite3_value_text(argv[1]);
   (void)argc;
-  if (conn->process != NULL) {
-    sqlite3_snprintf(sizeof(conn->process->reason), conn->process->reason, "%s",
-                     reason ? reason : "");
-  }
+  sqlite3_snprintf(sizeof(conn->refused), conn->refused, "%s",
+                   reason ? reason : "");
   sqlite3_result_error(context, words ? words : "phase_ledger: refused", -1);
   sqlite3_result_error_code(context, SQLITE_CONSTRAINT_TRIGGER);
 }

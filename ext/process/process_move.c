@@ -176,7 +176,7 @@ static void move_bind(sqlite3_stmt *stmt, const ProcessMove *move) {
 ** call or with the file is an error. */
 static int move_translate(HfConn *conn, ProcessMove *move, HfError *err) {
   static const char *const error[] = {"form", "record", "state"};
-  const char *reason = conn->process ? conn->process->reason : "";
+  const char *reason = conn->refused;
   size_t i;
   if ((err->rc & 0xff) != SQLITE_CONSTRAINT) return err->rc;
   for (i = 0; i < sizeof(error) / sizeof(*error); i++) {
@@ -193,7 +193,7 @@ static int move_append(HfConn *conn, ProcessMove *move, HfError *err) {
   sqlite3_stmt *stmt = process_take(conn, PROCESS_INSERT, err);
   if (stmt == NULL) return err->rc;
   move_bind(stmt, move);
-  if (conn->process != NULL) conn->process->reason[0] = 0;
+  conn->refused[0] = 0;
   if (hf_step_done(conn->db, stmt, err) == SQLITE_OK) {
     move->allowed = 1;
     move->seq = sqlite3_last_insert_rowid(conn->db);

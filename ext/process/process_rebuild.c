@@ -153,8 +153,7 @@ static int rebuild_register(HfConn *conn) {
 }
 
 int hf_process_register(HfConn *conn) {
-  int rc = process_statements_register(conn);
-  if (rc == SQLITE_OK) rc = process_doors_register(conn);
+  int rc = process_doors_register(conn);
   if (rc == SQLITE_OK) rc = process_prompt_register(conn);
   if (rc == SQLITE_OK) rc = rebuild_register(conn);
   return rc;

@@ -82,7 +82,7 @@ char *hf_format(HfError *err, const char *format, ...);
 struct HfLedger;
 struct HfLease;
 struct HfDenial;
-struct HfProcess;
+struct HfKept;
 
 /* A write to a table of the lease module that it is making right now. */
 typedef struct HfDeciding {
@@ -125,8 +125,8 @@ typedef struct HfConn {
   struct HfDenial *denials; /* of leases, that are in no history yet */
   void (*denials_free)(struct HfDenial *);
   const char *measuring; /* the release that is measured right now, or NULL */
-  struct HfStmts *kept;  /* of functions, or NULL: not connected yet */
-  struct HfProcess *process; /* what the doors of phases keep, or NULL */
+  struct HfKept *kept;   /* statements of functions; NULL: none yet */
+  char refused[32];      /* the reason that process_refuse was last given */
   HfBusy busy;
 } HfConn;
 
@@ -177,7 +177,6 @@ typedef struct HfStmts {
   sqlite3_stmt *idle[HF_STMTS];
   unsigned char local[HF_STMTS]; /* 1: must not outlive the transaction */
   int transaction;               /* the table takes part in one */
-  int any; /* those that use virtual tables may outlive it */
 } HfStmts;
 
 /* A statement on loan from an HfStmts. */
@@ -200,9 +199,10 @@ void hf_stmts_begin_transaction(HfStmts *stmts);
 void hf_stmts_end_transaction(HfStmts *stmts);
 void hf_stmts_clear(HfStmts *stmts);
 
-/* The same for functions, on any connection. */
-int hf_kept_take(HfConn *conn, const char *sql, HfStmt *out, HfError *err);
-void hf_kept_give(HfConn *conn, HfStmt *stmt);
+/* The same for functions: a statement of the connection, on loan, NULL with the
+** failure recorded.  sql is a constant, by whose address it is known. */
+sqlite3_stmt *hf_kept_take(HfConn *conn, const char *sql, HfError *err);
+void hf_kept_give(HfConn *conn, const char *sql, sqlite3_stmt **stmt);
 
 /* ---- arguments ----------------------------------------------------------- */
 
@@ -360,6 +360,9 @@ int hf_txn_begin_kept(sqlite3 *db, HfTxnStmts *kept, const char *schema,
                       const char *what, HfTxn *txn, HfError *err);
 int hf_txn_end_kept(sqlite3 *db, HfTxnStmts *kept, HfTxn txn, HfError *err);
 void hf_txn_stmts_clear(HfTxnStmts *kept);
+
+/* Those that are kept for functions; or NULL. */
+HfTxnStmts *hf_kept_txn(HfConn *conn);
 
 /* End what hf_txn_begin began: commit when err holds nothing, else undo.
 ** Returns err->rc. */

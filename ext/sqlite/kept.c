@@ -9,37 +9,44 @@
 
 #include "sqlite/hf.h"
 
-typedef struct KeptTable {
+#define KEPT_MOST 64
+
+/* Statements are known by where their text is, which is a constant. */
+typedef struct HfKept {
   sqlite3_vtab base; /* must be first */
   HfConn *conn;      /* counted reference */
-  HfStmts stmts;
-} KeptTable;
+  int count;
+  const char *sql[KEPT_MOST];
+  sqlite3_stmt *idle[KEPT_MOST]; /* NULL while it is on loan */
+  HfTxnStmts txn;
+} HfKept;
 
 static int kept_connect(sqlite3 *db, void *aux, int argc,
                         const char *const *argv, sqlite3_vtab **out,
                         char **message) {
-  KeptTable *table;
+  HfKept *kept;
   int rc = sqlite3_declare_vtab(db, "CREATE TABLE holdfast_kept(x)");
   (void)argc;
   (void)argv;
   (void)message;
   if (rc != SQLITE_OK) return rc;
-  table = sqlite3_malloc64(sizeof(*table));
-  if (table == NULL) return SQLITE_NOMEM;
-  memset(table, 0, sizeof(*table));
-  table->conn = hf_conn_ref(aux);
-  table->stmts.any = 1; /* nothing refers to this table, so no circle is made */
-  table->conn->kept = &table->stmts;
-  *out = &table->base;
+  kept = sqlite3_malloc64(sizeof(*kept));
+  if (kept == NULL) return SQLITE_NOMEM;
+  memset(kept, 0, sizeof(*kept));
+  kept->conn = hf_conn_ref(aux);
+  kept->conn->kept = kept;
+  *out = &kept->base;
   return SQLITE_OK;
 }
 
 static int kept_disconnect(sqlite3_vtab *vtab) {
-  KeptTable *table = (KeptTable *)vtab;
-  if (table->conn->kept == &table->stmts) table->conn->kept = NULL;
-  hf_stmts_clear(&table->stmts);
-  hf_conn_unref(table->conn);
-  sqlite3_free(table);
+  HfKept *kept = (HfKept *)vtab;
+  int i;
+  if (kept->conn->kept == kept) kept->conn->kept = NULL;
+  for (i = 0; i < kept->count; i++) sqlite3_finalize(kept->idle[i]);
+  hf_txn_stmts_clear(&kept->txn);
+  hf_conn_unref(kept->conn);
+  sqlite3_free(kept);
   return SQLITE_OK;
 }
 
@@ -98,29 +105,57 @@ static int kept_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid) {
   return SQLITE_OK;
 }
 
-int hf_kept_take(HfConn *conn, const char *sql, HfStmt *out, HfError *err) {
-  HfStmts none;
-  if (conn->kept == NULL) { /* preparing a statement connects the table */
+/* Preparing a statement connects the table, unless one of the file has its
+** name: then nothing is kept. */
+static HfKept *kept_table(HfConn *conn) {
+  if (conn->kept == NULL) {
     sqlite3_stmt *stmt = NULL;
     sqlite3_prepare_v2(conn->db, "SELECT x FROM main.holdfast_kept", -1, &stmt,
                        NULL);
     sqlite3_finalize(stmt);
   }
-  if (conn->kept != NULL) {
-    return hf_stmt_take(conn->kept, conn->db, sql, out, err);
-  }
-  memset(&none, 0, sizeof(none));
-  none.any = 1;
-  return hf_stmt_take(&none, conn->db, sql, out, err);
+  return conn->kept;
 }
 
-void hf_kept_give(HfConn *conn, HfStmt *stmt) {
-  if (conn->kept != NULL) {
-    hf_stmt_give(conn->kept, stmt);
-  } else {
-    sqlite3_finalize(stmt->p);
-    stmt->p = NULL;
+sqlite3_stmt *hf_kept_take(HfConn *conn, const char *sql, HfError *err) {
+  HfKept *kept = kept_table(conn);
+  sqlite3_stmt *stmt = NULL;
+  int i;
+  if (err->rc != SQLITE_OK) return NULL;
+  for (i = 0; kept != NULL && i < kept->count; i++) {
+    if (kept->sql[i] != sql || kept->idle[i] == NULL) continue;
+    stmt = kept->idle[i];
+    kept->idle[i] = NULL;
+    return stmt;
   }
+  if (sqlite3_prepare_v3(conn->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt,
+                         NULL) != SQLITE_OK) {
+    hf_fail_db(err, conn->db);
+  }
+  return stmt;
+}
+
+void hf_kept_give(HfConn *conn, const char *sql, sqlite3_stmt **stmt) {
+  HfKept *kept = conn->kept;
+  int i = 0;
+  if (*stmt == NULL) return;
+  sqlite3_reset(*stmt);
+  sqlite3_clear_bindings(*stmt);
+  while (kept != NULL && i < kept->count && kept->sql[i] != sql) i++;
+  if (kept != NULL && i == kept->count && i < KEPT_MOST) {
+    kept->sql[kept->count++] = sql;
+  }
+  if (kept != NULL && i < kept->count && kept->idle[i] == NULL) {
+    kept->idle[i] = *stmt;
+  } else {
+    sqlite3_finalize(*stmt);
+  }
+  *stmt = NULL;
+}
+
+HfTxnStmts *hf_kept_txn(HfConn *conn) {
+  HfKept *kept = kept_table(conn);
+  return kept != NULL ? &kept->txn : NULL;
 }
 
 int hf_kept_register(HfConn *conn) {

@@ -17,8 +17,7 @@
 
 int hf_stmt_take(HfStmts *stmts, sqlite3 *db, const char *sql, HfStmt *out,
                  HfError *err) {
-  unsigned int flags =
-      SQLITE_PREPARE_PERSISTENT | (stmts->any ? 0 : SQLITE_PREPARE_NO_VTAB);
+  unsigned int flags = SQLITE_PREPARE_PERSISTENT | SQLITE_PREPARE_NO_VTAB;
   int i, rc;
   memset(out, 0, sizeof(*out));
   for (i = 0; i < HF_STMTS && stmts->idle[i] != NULL; i++) {
@@ -34,7 +33,7 @@ int hf_stmt_take(HfStmts *stmts, sqlite3 *db, const char *sql, HfStmt *out,
   }
   out->fresh = 1;
   rc = sqlite3_prepare_v3(db, sql, -1, flags, &out->p, NULL);
-  if (rc == SQLITE_ERROR && !stmts->any) {
+  if (rc == SQLITE_ERROR) {
     out->local = 1;
     rc = sqlite3_prepare_v2(db, sql, -1, &out->p, NULL);
   }

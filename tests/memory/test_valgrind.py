@@ -59,7 +59,7 @@ SELECT prompt_attest('{{"phase":"VERIFY","taskId":"T","requirements":["b","a"],
 SELECT attest_prompt('{{"phase":1}}'), prompt_baseline('T', 'VERIFY', NULL, 'w',
   'b'), phase_backtrack('T', 'SPEC', 'a', 'w'), phase_complete('T', 'a');
 SELECT prompt_baseline('T', 'VERIFY', NULL, 'w', 'b'), process_rebuild();
-SELECT * FROM holdfast_process;
+SELECT * FROM holdfast_kept;
 CREATE VIRTUAL TABLE bad USING ledger(a TEXT COLLATE NOCASE);
 CREATE VIRTUAL TABLE bad USING ledger(a);
 """

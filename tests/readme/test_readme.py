@@ -126,8 +126,8 @@ FUNCTIONS = {
     ("wilson_upper", 3): PURE,
 }
 MODULES = {"ledger", "lease", "ledger_verify", "ledger_reconcile",
-           "holdfast_check", "holdfast_kept", "holdfast_process",
-           "killswitch_drill", "retention_plan"}
+           "holdfast_check", "holdfast_kept", "killswitch_drill",
+           "retention_plan"}
 
 
 def registered(connection):
