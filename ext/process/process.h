@@ -6,12 +6,14 @@
 **   process_verdict.c     what a door returns, and records when it refuses
 **   process_move.c        one move: the lease, the entry, the refusal
 **   process_doors.c       phase_start, phase_advance, …; process_refuse
+**   process_spec.c        the specification of a prompt
 **   process_prompt.c      attest_prompt, prompt_attest, prompt_baseline
 **   process_rebuild.c     process_rebuild; the doctor's part; registration
 */
 #ifndef HF_PROCESS_PROCESS_H
 #define HF_PROCESS_PROCESS_H
 
+#include "core/prompt.h"
 #include "sqlite/hf.h"
 
 #define PROCESS_TEXT_MAX 512 /* bytes of a task, a phase or an agent */
@@ -111,6 +113,34 @@ int process_held(HfConn *conn, const char *task, const char *phase,
 /* Make the move, whose state was read, within a transaction: allowed, or else
 ** refused and recorded so. */
 int process_move(HfConn *conn, ProcessMove *move, HfError *err);
+
+/* ---- specifications of prompts (process_spec.c) -------------------------- */
+
+/* What was read of it; the texts are for sqlite3_free. */
+typedef struct ProcessSpec {
+  HfPrompt form;
+  char hash[2 * HF_SHA256_SIZE + 1];
+  char digest[HF_PROMPT_FIELDS][2 * HF_SHA256_SIZE + 1]; /* "": not there */
+  char *text[HF_PROMPT_FIELDS]; /* of the fields that are strings */
+  char *summary;
+} ProcessSpec;
+
+void process_spec_clear(ProcessSpec *spec);
+
+/* Read the JSON of the argument; with _read, the digests and texts of its
+** fields, too.  Errors name the function. */
+int process_spec_parse(HfConn *conn, const char *function, sqlite3_value *value,
+                       ProcessSpec *spec, HfError *err);
+int process_spec_read(HfConn *conn, const char *function, sqlite3_value *value,
+                      ProcessSpec *spec, HfError *err);
+
+/* {"phase":"hex",…} of the fields that are there. */
+char *process_spec_components(const ProcessSpec *spec, HfError *err);
+
+/* ["requirements",…]: the fields whose digests are not those of the baseline's
+** components; NULL when these are not known. */
+char *process_spec_changed(const ProcessSpec *spec, const char *components,
+                           HfError *err);
 
 /* ---- registration -------------------------------------------------------- */
 

@@ -2,167 +2,11 @@
 ** Attestation of prompts: their canonical hash, the comparison with the
 ** baseline, and a new baseline.
 */
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/prompt.h"
 #include "process/process.h"
 
 #define PROMPT_WHY_MAX 65536
-
-/* ---- a specification ----------------------------------------------------- */
-
-/* What was read of it; the texts are for sqlite3_free. */
-typedef struct PromptSpec {
-  HfPrompt form;
-  char hash[2 * HF_SHA256_SIZE + 1];
-  char digest[HF_PROMPT_FIELDS][2 * HF_SHA256_SIZE + 1]; /* "": not there */
-  char *text[HF_PROMPT_FIELDS]; /* of the fields that are strings */
-  char *summary;
-} PromptSpec;
-
-static void prompt_spec_clear(PromptSpec *spec) {
-  int i;
-  for (i = 0; i < HF_PROMPT_FIELDS; i++) sqlite3_free(spec->text[i]);
-  sqlite3_free(spec->summary);
-  hf_prompt_clear(&spec->form);
-}
-
-/* The text that a canonical JSON string says; NULL with the failure recorded,
-** one of them being a NUL. */
-static char *prompt_decode(const char *json, size_t size, const char *field,
-                           HfError *err) {
-  static const char name[] = "btnfr", value[] = "\b\t\n\f\r";
-  char *text = sqlite3_malloc64(size), *out = text;
-  size_t i;
-  if (text == NULL) hf_fail(err, SQLITE_NOMEM, NULL);
-  for (i = 1; text != NULL && i + 1 < size; i++) {
-    const char *found;
-    if (json[i] != '\\') {
-      *out++ = json[i];
-      continue;
-    }
-    i++;
-    found = strchr(name, json[i]);
-    if (json[i] == 'u') {
-      char hex[3] = {json[i + 3], json[i + 4], 0};
-      *out = (char)strtol(hex, NULL, 16);
-      if (*out++ == 0) {
-        hf_fail(err, SQLITE_ERROR, "the prompt: %s: a NUL in it", field);
-      }
-      i += 4;
-    } else {
-      *out++ = json[i];
-      if (found != NULL) out[-1] = value[found - name];
-    }
-  }
-  if (text != NULL) *out = 0;
-  return text;
-}
-
-static int prompt_digest(HfConn *conn, const char *text, size_t size, char *hex,
-                         HfError *err) {
-  unsigned char hash[HF_SHA256_SIZE];
-  hf_fail_core(err, hf_sha256(conn->sha, text, size, hash));
-  hf_hex(hash, HF_SHA256_SIZE, hex);
-  return err->rc;
-}
-
-/* Read the JSON of the argument; errors name the function. */
-static int prompt_parse(HfConn *conn, const char *function,
-                        sqlite3_value *value, PromptSpec *spec, HfError *err) {
-  const char *json;
-  size_t size;
-  if (sqlite3_value_type(value) != SQLITE_TEXT) {
-    return hf_fail(err, SQLITE_ERROR,
-                   "%s: the specification must be TEXT, a JSON object",
-                   function);
-  }
-  json = hf_value_text(value, &size);
-  if (json == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
-  switch (hf_prompt(json, size, &spec->form)) {
-    case HF_OK:
-      return prompt_digest(conn, spec->form.text, spec->form.size, spec->hash,
-                           err);
-    case HF_NOMEM:
-      return hf_fail(err, SQLITE_NOMEM, NULL);
-    default:
-      break;
-  }
-  if (spec->form.where != NULL) {
-    return hf_fail(err, SQLITE_ERROR, "%s: %s: %s", function, spec->form.where,
-                   spec->form.wrong);
-  }
-  return hf_fail(err, SQLITE_ERROR, "%s: at byte %lld: %s", function,
-                 (sqlite3_int64)spec->form.at + 1, spec->form.wrong);
-}
-
-/* And the digests and texts of its fields. */
-static int prompt_read(HfConn *conn, const char *function, sqlite3_value *value,
-                       PromptSpec *spec, HfError *err) {
-  int i;
-  if (prompt_parse(conn, function, value, spec, err) != SQLITE_OK) {
-    return err->rc;
-  }
-  for (i = 0; i < HF_PROMPT_FIELDS && err->rc == SQLITE_OK; i++) {
-    const char *text = spec->form.text + spec->form.field[i].at;
-    size_t size = spec->form.field[i].size;
-    if (size == 0) continue;
-    prompt_digest(conn, text, size, spec->digest[i], err);
-    if (*text == '"') {
-      spec->text[i] = prompt_decode(text, size, hf_prompt_field[i], err);
-    }
-  }
-  if (spec->form.summary != NULL && err->rc == SQLITE_OK) {
-    spec->summary = prompt_decode(
-        spec->form.summary, strlen(spec->form.summary), "personaSummary", err);
-  }
-  for (i = HF_PROMPT_PHASE; i <= HF_PROMPT_TASK && err->rc == SQLITE_OK; i++) {
-    size_t n = strlen(spec->text[i]);
-    if (n == 0 || n > PROCESS_TEXT_MAX) {
-      hf_fail(err, SQLITE_ERROR, "%s: %s: it must have 1 to %d bytes", function,
-              hf_prompt_field[i], PROCESS_TEXT_MAX);
-    }
-  }
-  return err->rc;
-}
-
-/* {"phase":"hex",…} of the fields that are there. */
-static char *prompt_components(const PromptSpec *spec, HfError *err) {
-  sqlite3_str *json = sqlite3_str_new(NULL);
-  int i, n = 0;
-  for (i = 0; i < HF_PROMPT_FIELDS; i++) {
-    if (spec->digest[i][0] == 0) continue;
-    sqlite3_str_appendf(json, "%c\"%s\":\"%s\"", n++ ? ',' : '{',
-                        hf_prompt_field[i], spec->digest[i]);
-  }
-  sqlite3_str_appendchar(json, 1, '}');
-  return hf_str_finish(json, err);
-}
-
-/* ["requirements",…]: the fields whose digests are not those of the baseline's
-** components; NULL when these are not known. */
-static char *prompt_changed(const PromptSpec *spec, const char *components,
-                            HfError *err) {
-  sqlite3_str *json;
-  int i, n = 0;
-  if (components == NULL) return NULL;
-  json = sqlite3_str_new(NULL);
-  sqlite3_str_appendchar(json, 1, '[');
-  for (i = 0; i < HF_PROMPT_FIELDS; i++) {
-    char key[96];
-    sqlite3_snprintf(sizeof(key), key, "\"%s\":", hf_prompt_field[i]);
-    if ((strstr(components, key) != NULL) == (spec->digest[i][0] != 0)) {
-      if (spec->digest[i][0] == 0) continue;
-      sqlite3_snprintf(sizeof(key), key, "\"%s\":\"%s\"", hf_prompt_field[i],
-                       spec->digest[i]);
-      if (strstr(components, key) != NULL) continue;
-    }
-    sqlite3_str_appendf(json, "%s\"%s\"", n++ ? "," : "", hf_prompt_field[i]);
-  }
-  sqlite3_str_appendchar(json, 1, ']');
-  return hf_str_finish(json, err);
-}
 
 /* ---- an attestation ------------------------------------------------------ */
 
@@ -226,11 +70,11 @@ static int prompt_baseline_read(HfConn *conn, const char *task,
   return err->rc;
 }
 
-static int prompt_compare_baseline(const PromptSpec *spec, PromptEntry *entry,
+static int prompt_compare_baseline(const ProcessSpec *spec, PromptEntry *entry,
                                    HfError *err) {
   const char *persona = spec->text[6];
   entry->kind = entry->hash == NULL ? "first" : "attest";
-  entry->own = prompt_components(spec, err);
+  entry->own = process_spec_components(spec, err);
   if (entry->hash == NULL) {
     entry->version = 1;
     return err->rc;
@@ -239,7 +83,7 @@ static int prompt_compare_baseline(const PromptSpec *spec, PromptEntry *entry,
   entry->persona_drift = entry->persona != NULL && persona != NULL &&
                          strcmp(entry->persona, persona) != 0;
   if (entry->drift) {
-    entry->changed = prompt_changed(spec, entry->components, err);
+    entry->changed = process_spec_changed(spec, entry->components, err);
     entry->details = hf_format(err,
                                "Prompt specification changed from baseline "
                                "(%.8s... \xe2\x86\x92 %.8s...)",
@@ -248,7 +92,7 @@ static int prompt_compare_baseline(const PromptSpec *spec, PromptEntry *entry,
   return err->rc;
 }
 
-static int prompt_append(HfConn *conn, const PromptSpec *spec,
+static int prompt_append(HfConn *conn, const ProcessSpec *spec,
                          PromptEntry *entry, sqlite3_value *at, HfError *err) {
   sqlite3_stmt *stmt = process_take(conn, PROCESS_ATTEST, err);
   if (stmt == NULL) return err->rc;
@@ -299,7 +143,7 @@ static int prompt_move_back(HfConn *conn, ProcessMove *move, PromptEntry *entry,
 
 /* What a drift of high severity does, in the same transaction: it blocks, and
 ** the task that is in this phase goes back. */
-static int prompt_block(HfConn *conn, const PromptSpec *spec,
+static int prompt_block(HfConn *conn, const ProcessSpec *spec,
                         PromptEntry *entry, HfError *err) {
   ProcessMove move;
   if (!entry->drift || strcmp(entry->severity, "high") != 0) return err->rc;
@@ -343,7 +187,7 @@ static void prompt_member_text(sqlite3_str *json, const char *name,
   }
 }
 
-static char *prompt_result(const PromptSpec *spec, const PromptEntry *entry,
+static char *prompt_result(const ProcessSpec *spec, const PromptEntry *entry,
                            HfError *err) {
   sqlite3_str *json = sqlite3_str_new(NULL);
   char *persona = NULL;
@@ -401,17 +245,17 @@ static void prompt_return(sqlite3_context *context, char *json, HfError *err) {
 static void prompt_hash_function(sqlite3_context *context, int argc,
                                  sqlite3_value **argv) {
   HfError err = {SQLITE_OK, NULL};
-  PromptSpec spec;
+  ProcessSpec spec;
   (void)argc;
   if (sqlite3_value_type(argv[0]) == SQLITE_NULL) return;
   memset(&spec, 0, sizeof(spec));
-  if (prompt_parse(sqlite3_user_data(context), "attest_prompt", argv[0], &spec,
-                   &err) == SQLITE_OK) {
+  if (process_spec_parse(sqlite3_user_data(context), "attest_prompt", argv[0],
+                         &spec, &err) == SQLITE_OK) {
     sqlite3_result_text(context, spec.hash, -1, SQLITE_TRANSIENT);
   } else {
     hf_error_to_result(&err, context);
   }
-  prompt_spec_clear(&spec);
+  process_spec_clear(&spec);
 }
 
 /*
@@ -435,12 +279,12 @@ static void prompt_attest_function(sqlite3_context *context, int argc,
   sqlite3_int64 rowid = sqlite3_last_insert_rowid(conn->db);
   HfError err = {SQLITE_OK, NULL};
   char *json = NULL;
-  PromptSpec spec;
+  ProcessSpec spec;
   PromptEntry entry;
   HfTxn txn;
   memset(&spec, 0, sizeof(spec));
   memset(&entry, 0, sizeof(entry));
-  if (prompt_read(conn, function, argv[0], &spec, &err) == SQLITE_OK &&
+  if (process_spec_read(conn, function, argv[0], &spec, &err) == SQLITE_OK &&
       process_begin(conn, function, &txn, &err) == SQLITE_OK) {
     if (prompt_baseline_read(conn, spec.text[HF_PROMPT_TASK],
                              spec.text[HF_PROMPT_PHASE], &entry,
@@ -455,7 +299,7 @@ static void prompt_attest_function(sqlite3_context *context, int argc,
   }
   if (err.rc == SQLITE_OK) json = prompt_result(&spec, &entry, &err);
   prompt_entry_clear(&entry);
-  prompt_spec_clear(&spec);
+  process_spec_clear(&spec);
   prompt_return(context, json, &err);
 }
 
