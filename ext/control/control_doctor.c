@@ -7,8 +7,8 @@
 #include "control/control.h"
 
 /* Add a finding for each row: its object, then what is wrong. */
-static int doctor_rows(HfConn *conn, HfFindings *list, const char *finding,
-                       HfError *err, const char *sql) {
+static int examine_rows(HfConn *conn, HfFindings *list, const char *finding,
+                        HfError *err, const char *sql) {
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
   if (hf_prepare(conn->db, &stmt, err, "%s", sql) != SQLITE_OK) return err->rc;
@@ -26,16 +26,16 @@ static int doctor_rows(HfConn *conn, HfFindings *list, const char *finding,
 }
 
 /* The same, and the text of the query is freed. */
-static int doctor_find(HfConn *conn, HfFindings *list, const char *finding,
-                       HfError *err, char *sql) {
-  if (sql != NULL) doctor_rows(conn, list, finding, err, sql);
+static int examine_find(HfConn *conn, HfFindings *list, const char *finding,
+                        HfError *err, char *sql) {
+  if (sql != NULL) examine_rows(conn, list, finding, err, sql);
   sqlite3_free(sql);
   return err->rc;
 }
 
 /* The condition of the trigger that refuses values, for rows of flags: what is
 ** a good value is said once.  NULL: the trigger is not there. */
-static char *doctor_rule(HfConn *conn, const char *schema, HfError *err) {
+static char *examine_rule(HfConn *conn, const char *schema, HfError *err) {
   char *sql, *rule = NULL, *from, *to;
   hf_query_text(conn->db, err, &sql,
                 "SELECT sql FROM \"%w\".sqlite_schema"
@@ -51,17 +51,17 @@ static char *doctor_rule(HfConn *conn, const char *schema, HfError *err) {
   return rule;
 }
 
-static int doctor_values(HfConn *conn, const char *schema, HfFindings *list,
-                         HfError *err) {
-  char *rule = doctor_rule(conn, schema, err);
-  doctor_find(conn, list, "setting_invalid", err,
-              hf_format(err,
-                        "SELECT key, 'there is no flag of that name; define "
-                        "it, or DELETE FROM settings' FROM \"%w\".settings"
-                        " WHERE key NOT IN (SELECT name FROM \"%w\".flag)",
-                        schema, schema));
+static int examine_values(HfConn *conn, const char *schema, HfFindings *list,
+                          HfError *err) {
+  char *rule = examine_rule(conn, schema, err);
+  examine_find(conn, list, "setting_invalid", err,
+               hf_format(err,
+                         "SELECT key, 'there is no flag of that name; define "
+                         "it, or DELETE FROM settings' FROM \"%w\".settings"
+                         " WHERE key NOT IN (SELECT name FROM \"%w\".flag)",
+                         schema, schema));
   if (rule != NULL) {
-    doctor_find(
+    examine_find(
         conn, list, "setting_invalid", err,
         hf_format(err,
                   "SELECT name, 'the value is none that the flag takes; set "
@@ -76,9 +76,9 @@ static int doctor_values(HfConn *conn, const char *schema, HfFindings *list,
 }
 
 /* Each value is that of its last event. */
-static int doctor_history(HfConn *conn, const char *schema, HfFindings *list,
-                          HfError *err) {
-  doctor_find(
+static int examine_history(HfConn *conn, const char *schema, HfFindings *list,
+                           HfError *err) {
+  examine_find(
       conn, list, "setting_unrecorded", err,
       hf_format(err,
                 "SELECT f.name, 'it is not what the last event made it; look "
@@ -90,7 +90,7 @@ static int doctor_history(HfConn *conn, const char *schema, HfFindings *list,
                 "                        WHERE key = f.name"
                 "                        ORDER BY seq DESC LIMIT 1)",
                 schema, schema, schema));
-  return doctor_find(
+  return examine_find(
       conn, list, "event_missing", err,
       hf_format(err,
                 "SELECT 'control_event', (max(seq) - count(*)) ||"
@@ -101,15 +101,15 @@ static int doctor_history(HfConn *conn, const char *schema, HfFindings *list,
 }
 
 /* Each sealed event is as it was sealed. */
-static int doctor_sealed(HfConn *conn, const char *schema, HfFindings *list,
-                         HfError *err) {
+static int examine_sealed(HfConn *conn, const char *schema, HfFindings *list,
+                          HfError *err) {
   sqlite3_int64 sealed = 0;
   hf_query_int(conn->db, err, 0, &sealed,
                "SELECT 1 FROM \"%w\".sqlite_schema"
                " WHERE name = 'control_ledger' AND rootpage = 0",
                schema);
   if (!sealed || err->rc != SQLITE_OK) return err->rc;
-  doctor_find(
+  examine_find(
       conn, list, "event_altered", err,
       hf_format(err,
                 "SELECT 'control_event', 'event ' || l.event ||"
@@ -128,8 +128,8 @@ static int doctor_sealed(HfConn *conn, const char *schema, HfFindings *list,
   return err->rc;
 }
 
-static int doctor_schema(HfConn *conn, const char *schema, HfFindings *list,
-                         HfError *err) {
+static int examine_schema(HfConn *conn, const char *schema, HfFindings *list,
+                          HfError *err) {
   sqlite3_int64 tables = 0;
   hf_query_int(conn->db, err, 0, &tables,
                "SELECT count(*) FROM \"%w\".sqlite_schema WHERE"
@@ -137,9 +137,9 @@ static int doctor_schema(HfConn *conn, const char *schema, HfFindings *list,
                " 'control_event')",
                schema);
   if (tables < 3 || err->rc != SQLITE_OK) return err->rc;
-  if (doctor_values(conn, schema, list, err) == SQLITE_OK &&
-      doctor_history(conn, schema, list, err) == SQLITE_OK) {
-    doctor_sealed(conn, schema, list, err);
+  if (examine_values(conn, schema, list, err) == SQLITE_OK &&
+      examine_history(conn, schema, list, err) == SQLITE_OK) {
+    examine_sealed(conn, schema, list, err);
   }
   if (err->rc != SQLITE_ERROR) return err->rc;
   hf_error_clear(err); /* tables of these names that are not ours */
@@ -153,5 +153,5 @@ static int doctor_schema(HfConn *conn, const char *schema, HfFindings *list,
 }
 
 int hf_control_doctor(HfConn *conn, HfFindings *list, HfError *err) {
-  return hf_check_schemas(conn, doctor_schema, list, err);
+  return hf_check_schemas(conn, examine_schema, list, err);
 }
