@@ -152,6 +152,7 @@ deps-base:
 demo: deps-base
 	@$(MAKE) all
 	@examples/demo/run
+	@examples/orchestrator/run
 
 test-programs: $(LIB) $(UNIT) $(DIST_PROGRAMS)
 

@@ -18,7 +18,7 @@ def test_no_race(tmp_path):
          "-Wall", "-Wextra", "-Werror", "-fsanitize=thread", "-DSQLITE_CORE",
          str(pathlib.Path(__file__).with_name("threads.c")),
          f"{tmp_path}/build/dist/holdfast.c", "-o", str(program), "-lsqlite3",
-         "-lcrypto", "-lpthread"], check=True, env=env)
+         "-lcrypto", "-lm", "-lpthread"], check=True, env=env)
     done = subprocess.run([str(program), str(tmp_path / "t.db")], env=env,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, timeout=600, check=False)
