@@ -448,5 +448,6 @@ int main(int argc, char **argv) {
   if (chosen("lease")) measure_leases();
   if (chosen("control")) measure_control();
   if (chosen("confidence")) measure_confidence();
+  if (chosen("retention")) measure_retention();
   return 0;
 }

@@ -7,6 +7,7 @@
 **   lease.c    leases
 **   control.c  the kill switch, flags, the health monitor
 **   confidence.c  the beta distribution and posteriors
+**   retention.c  deletion in batches
 */
 #ifndef BENCH_H
 #define BENCH_H
@@ -49,5 +50,6 @@ void report_least(const char *key, const char *words, double value, double goal,
 void measure_leases(void);
 void measure_control(void);
 void measure_confidence(void);
+void measure_retention(void);
 
 #endif
