@@ -28,9 +28,29 @@ typedef struct Batch {
 
 /* Does it go on by the time column?  Only where each row that goes has a time
 ** before the limit: orphans may have none. */
-static int batch_by_time(const RetTable *t) {
-  return t->indexed && t->keep >= 0 && t->orphan == NULL && !t->thin &&
+static int batch_timed(const RetTable *t) {
+  return t->time != NULL && t->keep >= 0 && t->orphan == NULL && !t->thin &&
          !t->self;
+}
+
+static int batch_by_time(const RetTable *t) {
+  return t->indexed && batch_timed(t);
+}
+
+/* Is there a row that goes?  Mostly not; so only if, an index is looked for. */
+static int batch_any(const RetRun *run, RetTable *t, int *any, HfError *err) {
+  sqlite3_int64 found = 1;
+  if (batch_timed(t)) {
+    if (t->latest == 0) {
+      hf_query_int(run->model.conn->db, err, 0, &found,
+                   "SELECT EXISTS (SELECT 1 FROM main.\"%w\" AS \"%w\""
+                   " WHERE %s)",
+                   t->name, t->name, t->doomed);
+    }
+    if (found) retention_model_index(run->model.conn, t, err);
+  }
+  *any = found != 0;
+  return err->rc;
 }
 
 /* ... (scan) >= (?1, ?2) ... */
@@ -360,6 +380,7 @@ int retention_batches(RetRun *run, int i, HfError *err) {
   RetTable *t = &run->model.table[run->model.order[i]];
   sqlite3_value **from;
   int found = 0;
+  if (batch_any(run, t, &found, err) != SQLITE_OK || !found) return err->rc;
   memset(&b, 0, sizeof(b));
   b.run = run;
   b.table = t;
