@@ -74,7 +74,7 @@ typedef struct RetTable {
   int id_count;        /* of them */
   char *key;           /* the primary key's, for holds; with none, rowid */
   int key_count;       /* of them */
-  int indexed;         /* the time column is the first of an index */
+  int indexed;         /* retention_model_index: its time is the first of one */
   sqlite3_int64 floor; /* ms, -1: none */
   char *floor_time;
   RetUnit floor_unit;
@@ -121,6 +121,10 @@ int retention_model_load(HfConn *conn, sqlite3_int64 now,
                          const RetOptions *options, RetModel *model,
                          HfError *err);
 void retention_model_clear(RetModel *model);
+
+/* Set `indexed` of a table that is not barred.  It takes long enough not to be
+** asked of tables from which nothing goes. */
+int retention_model_index(HfConn *conn, RetTable *table, HfError *err);
 
 /* All that is written about retention, to see whether it changed. */
 char *retention_signature(HfConn *conn, HfError *err);

@@ -19,6 +19,8 @@ typedef struct Batch {
   sqlite3_stmt *find;   /* where the next one is */
   sqlite3_stmt *roll;   /* into the target of the roll-up, or NULL */
   sqlite3_stmt *remove; /* let a batch go */
+  sqlite3_stmt *edge;   /* the time at which a batch ends, or NULL */
+  sqlite3_stmt *range;  /* let go what lies between two times */
   sqlite3_int64 size;   /* rows */
 } Batch;
 
@@ -26,9 +28,29 @@ typedef struct Batch {
 
 /* Does it go on by the time column?  Only where each row that goes has a time
 ** before the limit: orphans may have none. */
-static int batch_by_time(const RetTable *t) {
-  return t->indexed && t->keep >= 0 && t->orphan == NULL && !t->thin &&
+static int batch_timed(const RetTable *t) {
+  return t->time != NULL && t->keep >= 0 && t->orphan == NULL && !t->thin &&
          !t->self;
+}
+
+static int batch_by_time(const RetTable *t) {
+  return t->indexed && batch_timed(t);
+}
+
+/* Is there a row that goes?  Mostly not; so only if, an index is looked for. */
+static int batch_any(const RetRun *run, RetTable *t, int *any, HfError *err) {
+  sqlite3_int64 found = 1;
+  if (batch_timed(t)) {
+    if (t->latest == 0) {
+      hf_query_int(run->model.conn->db, err, 0, &found,
+                   "SELECT EXISTS (SELECT 1 FROM main.\"%w\" AS \"%w\""
+                   " WHERE %s)",
+                   t->name, t->name, t->doomed);
+    }
+    if (found) retention_model_index(run->model.conn, t, err);
+  }
+  *any = found != 0;
+  return err->rc;
 }
 
 /* ... (scan) >= (?1, ?2) ... */
@@ -88,6 +110,41 @@ static int batch_roll(Batch *b, const char *keys, HfError *err) {
   return err->rc;
 }
 
+/* Is there nothing to say of a row but that its time is before the limit?  Then
+** what lies between two such times goes, without another look: between numbers
+** there are numbers only. */
+static int batch_plain(const RetTable *t) {
+  return t->unit != RET_ISO && t->timed != NULL &&
+         strcmp(t->doomed, t->timed) == 0;
+}
+
+/* Where a row is known by its time, a batch is what goes between two times,
+** which is faster than naming each.  Then the index has one upper bound only:
+** within IS TRUE, that of the condition is none. */
+static int batch_by_range(Batch *b, const char *bound, HfError *err) {
+  const RetTable *t = b->table;
+  sqlite3 *db = b->run->model.conn->db;
+  if (!batch_by_time(t) || t->latest > 0 || t->target != NULL) return err->rc;
+  if (batch_plain(t)) {
+    hf_prepare(db, &b->edge, err,
+               "SELECT %s FROM (SELECT %s AS %s FROM main.\"%w\" WHERE %s"
+               " ORDER BY %s LIMIT 1 OFFSET ?2) AS \"%w\" WHERE %s",
+               t->time, t->time, t->time, t->name, bound, t->time, t->name,
+               t->doomed);
+    return hf_prepare(db, &b->range, err,
+                      "DELETE FROM main.\"%w\" WHERE %s AND %s < ?2", t->name,
+                      bound, t->time);
+  }
+  hf_prepare(db, &b->edge, err,
+             "SELECT %s FROM main.\"%w\" AS \"%w\" WHERE %s AND %s"
+             " ORDER BY %s LIMIT 1 OFFSET ?2",
+             t->time, t->name, t->name, t->doomed, bound, t->time);
+  return hf_prepare(db, &b->range, err,
+                    "DELETE FROM main.\"%w\" AS \"%w\" WHERE %s"
+                    " AND %s < ?2 AND (%s) IS TRUE",
+                    t->name, t->name, bound, t->time, t->doomed);
+}
+
 static int batch_prepare(Batch *b, HfError *err) {
   const RetTable *t = b->table;
   sqlite3 *db = b->run->model.conn->db;
@@ -103,6 +160,7 @@ static int batch_prepare(Batch *b, HfError *err) {
   hf_prepare(db, &b->remove, err, "DELETE FROM main.\"%w\" WHERE (%s) IN (%s)",
              t->name, t->ids, keys);
   batch_roll(b, keys, err);
+  if (bound != NULL) batch_by_range(b, bound, err);
   sqlite3_free(keys);
   sqlite3_free(bound);
   return err->rc;
@@ -112,7 +170,9 @@ static void batch_finalize(Batch *b) {
   sqlite3_finalize(b->find);
   sqlite3_finalize(b->roll);
   sqlite3_finalize(b->remove);
-  b->find = b->roll = b->remove = NULL;
+  sqlite3_finalize(b->edge);
+  sqlite3_finalize(b->range);
+  b->find = b->roll = b->remove = b->edge = b->range = NULL;
 }
 
 /* ---- one batch ----------------------------------------------------------- */
@@ -206,6 +266,35 @@ static int batch_note(const Batch *b, sqlite3_int64 gone, HfError *err) {
                  b->run->deleted + gone, b->run->run);
 }
 
+/* Step a DELETE; *gone: its rows. */
+static int batch_delete(const Batch *b, sqlite3_stmt *stmt, sqlite3_int64 *gone,
+                        HfError *err) {
+  sqlite3 *db = b->run->model.conn->db;
+  if (err->rc == SQLITE_OK && hf_step_done(db, stmt, err) == SQLITE_OK) {
+    *gone = sqlite3_changes(db);
+  }
+  sqlite3_reset(stmt);
+  return err->rc;
+}
+
+/* Up to the time of the first row that does not belong to the batch any more.
+** None go where there is no such row, or all have one time. */
+static int batch_remove_range(const Batch *b, sqlite3_value **from,
+                              sqlite3_int64 *gone, HfError *err) {
+  sqlite3_value *edge = NULL;
+  int found = 0;
+  if (b->edge == NULL) return err->rc;
+  if (batch_bind(b, b->edge, from, err) == SQLITE_OK &&
+      batch_find(b, b->edge, &edge, &found, err) == SQLITE_OK && found &&
+      batch_bind(b, b->range, from, err) == SQLITE_OK) {
+    int rc = sqlite3_bind_value(b->range, 2, edge);
+    if (rc != SQLITE_OK) hf_fail(err, rc, NULL);
+    batch_delete(b, b->range, gone, err);
+  }
+  sqlite3_value_free(edge);
+  return err->rc;
+}
+
 static int batch_remove(const Batch *b, sqlite3_value **from,
                         sqlite3_int64 *gone, HfError *err) {
   sqlite3 *db = b->run->model.conn->db;
@@ -215,12 +304,11 @@ static int batch_remove(const Batch *b, sqlite3_value **from,
     if (err->rc == SQLITE_OK) hf_step_done(db, b->roll, err);
     sqlite3_reset(b->roll);
   }
-  batch_bind(b, b->remove, from, err);
-  if (err->rc == SQLITE_OK) {
-    hf_step_done(db, b->remove, err);
-    *gone = sqlite3_changes(db);
+  batch_remove_range(b, from, gone, err);
+  if (err->rc == SQLITE_OK && *gone == 0) {
+    batch_bind(b, b->remove, from, err);
+    batch_delete(b, b->remove, gone, err);
   }
-  sqlite3_reset(b->remove);
   return batch_note(b, err->rc == SQLITE_OK ? *gone : 0, err);
 }
 
@@ -292,6 +380,7 @@ int retention_batches(RetRun *run, int i, HfError *err) {
   RetTable *t = &run->model.table[run->model.order[i]];
   sqlite3_value **from;
   int found = 0;
+  if (batch_any(run, t, &found, err) != SQLITE_OK || !found) return err->rc;
   memset(&b, 0, sizeof(b));
   b.run = run;
   b.table = t;

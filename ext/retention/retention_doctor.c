@@ -6,8 +6,12 @@
 #include "retention/retention.h"
 
 /* A table without a way to its old rows is read as a whole, each time. */
-static int doctor_index(const RetTable *t, HfFindings *list) {
-  if (t->time == NULL || t->indexed || t->keep < 0) return SQLITE_OK;
+static int doctor_index(HfConn *conn, RetTable *t, HfFindings *list,
+                        HfError *err) {
+  if (t->time == NULL || t->keep < 0 ||
+      retention_model_index(conn, t, err) != SQLITE_OK || t->indexed) {
+    return SQLITE_OK;
+  }
   return hf_findings_add(list, "retention_unindexed", t->name,
                          "no index begins with %s, so retention reads all of "
                          "the table; CREATE INDEX ... ON \"%w\"(%s)",
@@ -48,10 +52,10 @@ int hf_retention_doctor(HfConn *conn, HfFindings *list, HfError *err) {
   }
   retention_model_load(conn, 0, &options, &model, err);
   for (i = 0; i < model.tables && err->rc == SQLITE_OK; i++) {
-    const RetTable *t = &model.table[i];
+    RetTable *t = &model.table[i];
     rc = t->barred ? hf_findings_add(list, "retention_blocked", t->name, "%s",
                                      t->blocked ? t->blocked : "")
-                   : doctor_index(t, list);
+                   : doctor_index(conn, t, list, err);
     if (rc != SQLITE_OK) hf_fail(err, rc, NULL);
     doctor_floor(conn, t, list, err);
   }

@@ -59,7 +59,6 @@ enum {
   MODEL_KEY,
   MODEL_KEY_COUNT,
   MODEL_WR,
-  MODEL_INDEXED,
   MODEL_FLOOR,
   MODEL_FLOOR_TIME,
   MODEL_FLOOR_UNIT,
@@ -71,8 +70,9 @@ enum {
   MODEL_WORDS
 };
 
-/* The columns of all tables at hand, read once: t the table, n the column, q
-** quoted. */
+/* x, the columns of all tables at hand, read once: t the table, n the column, q
+** quoted; c, what policies say of them, in one row a table, for x has no index.
+*/
 static const char model_columns[] =
     "WITH x AS MATERIALIZED (SELECT s.name COLLATE NOCASE AS t,"
     "  c.name COLLATE NOCASE AS n, printf('\"%w\"', c.name) AS q,"
@@ -84,32 +84,37 @@ static const char model_columns[] =
     "    (SELECT table_name FROM main.retention_policy"
     "      UNION ALL SELECT parent_table FROM main.retention_policy)"
     "  ORDER BY s.name, c.pk),"
+    " c AS MATERIALIZED (SELECT p.table_name AS t,"
+    "  max(iif(x.n = p.time_column, x.q, NULL)) AS time_q,"
+    "  max(iif(x.n = p.child_key, x.q, NULL)) AS child_q,"
+    "  max(iif(x.n = f.time_column, x.q, NULL)) AS floor_q,"
+    "  CASE WHEN NOT max(x.n = 'rowid') THEN 'rowid'"
+    "   WHEN NOT max(x.n = '_rowid_') THEN '_rowid_'"
+    "   WHEN NOT max(x.n = 'oid') THEN 'oid' END AS rowid_q,"
+    "  total(x.pk > 0) AS keys"
+    "  FROM x JOIN main.retention_policy AS p ON p.table_name = x.t"
+    "  LEFT JOIN main.retention_floor AS f ON f.table_name = p.table_name"
+    "  GROUP BY p.table_name),"
     " l AS MATERIALIZED (SELECT name, type, wr FROM pragma_table_list"
     "  WHERE schema = 'main')";
 
 static const char model_select[] =
     " SELECT p.table_name, p.tier,"
-    " (SELECT q FROM x WHERE t = s.name AND n = p.time_column),"
+    " c.time_q,"
     " p.time_unit, coalesce(p.keep_ms, t.keep_ms),"
     " (SELECT name FROM main.sqlite_schema WHERE type = 'table'"
     "   AND rootpage > 0 AND name = p.parent_table COLLATE NOCASE),"
-    " (SELECT q FROM x WHERE t = p.parent_table AND n = p.parent_key),"
-    " (SELECT q FROM x WHERE t = s.name AND n = p.child_key),"
+    " iif(p.parent_table IS NULL, NULL,"
+    "  (SELECT q FROM x WHERE t = p.parent_table AND n = p.parent_key)),"
+    " c.child_q,"
     " p.keep_filter, s.name,"
     " iif(l.wr,"
     "  (SELECT group_concat(q, ', ') FROM x WHERE t = s.name AND pk > 0),"
-    "  (SELECT column1 FROM (VALUES ('rowid'), ('_rowid_'), ('oid'))"
-    "    WHERE NOT EXISTS (SELECT 1 FROM x WHERE t = s.name AND n = column1)"
-    "    LIMIT 1)),"
+    "  c.rowid_q),"
     " (SELECT group_concat(q, ', ') FROM x WHERE t = s.name AND pk > 0),"
-    " (SELECT count(*) FROM x WHERE t = s.name AND pk > 0),"
+    " c.keys,"
     " iif(s.rootpage > 0, l.wr, NULL),"
-    " EXISTS (SELECT 1 FROM pragma_index_list(s.name, 'main') AS i"
-    "  JOIN pragma_index_info(i.name, 'main') AS c WHERE NOT i.partial"
-    "   AND c.seqno = 0 AND c.name = p.time_column COLLATE NOCASE)"
-    "  OR EXISTS (SELECT 1 FROM x WHERE t = s.name AND pk = 1 AND NOT l.wr"
-    "   AND upper(type) = 'INTEGER' AND n = p.time_column),"
-    " f.min_keep_ms, (SELECT q FROM x WHERE t = s.name AND n = f.time_column),"
+    " f.min_keep_ms, c.floor_q,"
     " f.time_unit, k.keep_rows,"
     " (SELECT coalesce(group_concat(printf('\"%w\".\"%w\"', s.name, value),"
     "   ', '), '') FROM json_each(k.key_columns)),"
@@ -143,16 +148,16 @@ static const char model_words[] =
     "   OR lower(s.name) = 'lease_high_water'"
     " THEN 'it belongs to SQLite or Holdfast'"
     " WHEN p.time_column IS NOT NULL"
-    "  AND NOT EXISTS (SELECT 1 FROM x WHERE t = s.name AND n = p.time_column)"
+    "  AND c.time_q IS NULL"
     " THEN 'it has no column ' || p.time_column"
     " WHEN p.child_key IS NOT NULL"
-    "  AND NOT EXISTS (SELECT 1 FROM x WHERE t = s.name AND n = p.child_key)"
+    "  AND c.child_q IS NULL"
     " THEN 'it has no column ' || p.child_key"
     " WHEN p.parent_table IS NOT NULL AND NOT EXISTS"
     "  (SELECT 1 FROM x WHERE t = p.parent_table AND n = p.parent_key)"
     " THEN 'there is no ' || p.parent_table || '.' || p.parent_key"
     " WHEN f.time_column IS NOT NULL"
-    "  AND NOT EXISTS (SELECT 1 FROM x WHERE t = s.name AND n = f.time_column)"
+    "  AND c.floor_q IS NULL"
     " THEN 'it is locked by a column that is gone: ' || f.time_column"
     " WHEN r.target IS NOT NULL AND NOT EXISTS (SELECT 1"
     "  FROM main.sqlite_schema WHERE type IN ('table', 'view')"
@@ -165,6 +170,7 @@ static const char model_from[] =
     " LEFT JOIN main.sqlite_schema AS s ON s.type IN ('table', 'view')"
     "  AND s.name = p.table_name COLLATE NOCASE"
     " LEFT JOIN l ON l.name = s.name"
+    " LEFT JOIN c ON c.t = p.table_name"
     " LEFT JOIN main.retention_floor AS f ON f.table_name = p.table_name"
     " LEFT JOIN main.retention_latest AS k ON k.table_name = p.table_name"
     " LEFT JOIN main.retention_rollup AS r ON r.table_name = p.table_name"
@@ -217,7 +223,6 @@ static int model_read(sqlite3_stmt *stmt, RetTable *t, HfError *err) {
   t->key = model_text(stmt, MODEL_KEY, err);
   t->key_count = sqlite3_column_int(stmt, MODEL_KEY_COUNT);
   t->id_count = sqlite3_column_int(stmt, MODEL_WR) ? t->key_count : 1;
-  t->indexed = t->time != NULL && sqlite3_column_int(stmt, MODEL_INDEXED);
   if (t->key == NULL && t->ids != NULL) {
     t->key = hf_format(err, "%s", t->ids);
     t->key_count = 1;
@@ -257,6 +262,22 @@ static int model_tables(RetModel *model, HfError *err) {
     hf_fail_db(err, model->conn->db);
   }
   sqlite3_finalize(stmt);
+  return err->rc;
+}
+
+int retention_model_index(HfConn *conn, RetTable *t, HfError *err) {
+  sqlite3_int64 indexed = 0;
+  if (t->time == NULL || err->rc != SQLITE_OK) return err->rc;
+  hf_query_int(
+      conn->db, err, 0, &indexed,
+      "SELECT EXISTS (SELECT 1 FROM pragma_index_list(%Q, 'main') AS i"
+      "  JOIN pragma_index_info(i.name, 'main') AS c WHERE NOT i.partial"
+      "   AND c.seqno = 0 AND printf('\"%%w\"', c.name) = %Q COLLATE NOCASE)"
+      " OR (%d AND EXISTS (SELECT 1 FROM pragma_table_xinfo(%Q, 'main')"
+      "  WHERE pk = 1 AND upper(type) = 'INTEGER'"
+      "   AND printf('\"%%w\"', name) = %Q COLLATE NOCASE))",
+      t->name, t->time, *t->ids != '"', t->name, t->time);
+  t->indexed = indexed != 0;
   return err->rc;
 }
 

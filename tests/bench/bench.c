@@ -449,5 +449,6 @@ int main(int argc, char **argv) {
   if (chosen("control")) measure_control();
   if (chosen("confidence")) measure_confidence();
   if (chosen("process")) measure_process();
+  if (chosen("retention")) measure_retention();
   return 0;
 }

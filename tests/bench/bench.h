@@ -8,6 +8,7 @@
 **   control.c  the kill switch, flags, the health monitor
 **   confidence.c  the beta distribution and posteriors
 **   process.c  phases
+**   retention.c  deletion in batches
 */
 #ifndef BENCH_H
 #define BENCH_H
@@ -51,5 +52,6 @@ void measure_leases(void);
 void measure_control(void);
 void measure_confidence(void);
 void measure_process(void);
+void measure_retention(void);
 
 #endif

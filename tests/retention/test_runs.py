@@ -430,3 +430,46 @@ def test_the_doctor(one):
     assert one.run(found) == []
     one.run("DROP TABLE violations")
     assert one.run(found) == [("retention_blocked", "violations")]
+
+
+@pytest.mark.parametrize("held", (False, True))
+@pytest.mark.parametrize("size", (1, 3, 40, 1000))
+def test_batches_between_two_times(one, size, held):
+    """Rows of one time that are more than a batch, fractions, rows at the
+    limit and rows without a time; and budgets are exact."""
+    limit = NOW - 30 * DAY
+    times = [limit - 5000 + i // 3 for i in range(60)] + [limit - 4000] * 90
+    times += [limit - 4000.5, limit - 0.5, limit, limit + 0.5, limit + 10**6]
+    times += [None] * 5
+    one.run("CREATE TABLE w(id INTEGER PRIMARY KEY, at, n)")
+    one.run("CREATE INDEX w_at ON w(at DESC)")
+    for n, time in enumerate(sorted(times, key=str)):
+        one.run("INSERT INTO w(at, n) VALUES (?, ?)", (time, n))
+    one.policy("w", time="at", unit="ms")
+    if held:
+        one.hold("w", predicate="n % 3 = 0")
+    going = f"(at IS NOT NULL AND at < {limit} AND n % 3 >= {int(held)})"
+    ids = "SELECT group_concat(id) FROM (SELECT id FROM w{} ORDER BY id)"
+    stays = one.value(ids.format(f" WHERE NOT {going}"))
+    rows = one.value(f"SELECT count(*) FROM w WHERE {going}")
+    assert one.plan()["w"]["rows"] == rows > 80
+    assert one.apply(max_rows=7, batch_rows=size)["deleted"] == 7
+    assert one.apply(batch_rows=size)["deleted"] == rows - 7
+    assert one.value(ids.format("")) == stays
+    assert one.apply()["deleted"] == 0
+
+
+def test_batches_between_two_texts(one):
+    """Between two texts that are times there are texts that are none, and
+    times that are later for their zone."""
+    one.run("CREATE TABLE w(at TEXT)")
+    one.run("CREATE INDEX w_at ON w(at)")
+    stays = ["2023-10-14 perhaps", "2023-10-15T22:00:00-05:00",
+             "2023-10-15T22:13:20Z"]
+    goes = ["2023-10-13", "2023-10-14", "2023-10-15 12:00",
+            "2023-10-15T22:13:19Z", "2023-10-16T01:00:00+05:00"]
+    for text in stays + goes:
+        one.run("INSERT INTO w VALUES (?)", (text,))
+    one.policy("w", time="at", unit="iso8601")
+    assert one.apply(batch_rows=2)["deleted"] == len(goes)
+    assert [row[0] for row in one.run("SELECT at FROM w ORDER BY at")] == stays
