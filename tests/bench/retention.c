@@ -1,8 +1,8 @@
 /*
 ** Retention against plain SQLite: half of a table, and nothing at all.
 **
-** BENCH_DELETED (1000000) rows go, of twice as many; BENCH_TABLES (46) tables have
-** nothing to lose.
+** BENCH_DELETED (1000000) rows go, of twice as many; BENCH_TABLES (46) tables
+** have nothing to lose.
 */
 #include "bench.h"
 
