@@ -94,8 +94,9 @@ def test_enough_evidence_is_a_rollback(m):
     assert reason == ("sequential test: error rate 10.00% against 5.00%,"
                       " e-value 9611")
     sequential = json.loads(evidence)["sequential"]
-    assert sequential == {"e_value": verdict["e_value"],
-                          "baseline": [100, 2000], "canary": [200, 2000]}
+    # SQLite's releases print the same number in 15 or 17 digits.
+    assert sequential.pop("e_value") == pytest.approx(verdict["e_value"])
+    assert sequential == {"baseline": [100, 2000], "canary": [200, 2000]}
     assert json.loads(evidence)["threshold"]["alpha"] == 0.05
     assert m.run("SELECT release, action, target, evidence FROM"
                  " control_outbox") == [("r2", "rollback", "r1", evidence)]
