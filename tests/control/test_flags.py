@@ -206,6 +206,28 @@ def test_flag(f, tmp_path):
     other.close()
 
 
+def test_flag_is_flag_value_whatever_is_set(f):
+    """The function and the view agree."""
+    f.run("INSERT INTO flag(name, kind, default_value, safe_value) VALUES"
+          " ('UI', 'boolean', '0', '1'), ('STOP', 'switch', '0', '1'),"
+          " ('LEVEL', 'integer', '2', '1')")
+    same = ("SELECT name, value, flag(name), flag(lower(name)) FROM flag_value"
+            " WHERE value IS NOT flag(name) OR value IS NOT flag(lower(name))")
+    for switch in ("0", "1", None, "off", ""):
+        f.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+        f.run("REPLACE INTO settings(key, value) VALUES ('DISABLE_NEW', ?)",
+              (switch,))
+        for ui in ("0", "1"):
+            f.run("REPLACE INTO settings(key, value) VALUES ('UI', ?)", (ui,))
+            for stop in ("0", "1", "garbage", "", None):
+                f.run("REPLACE INTO settings(key, value) VALUES ('STOP', ?),"
+                      " ('COLOUR', ?), ('LEVEL', ?),"
+                      " ('KILLSWITCH_QUIET_MS', '5')", (stop, stop, stop))
+                assert f.run(same) == []
+    f.run("DELETE FROM settings")
+    assert f.run(same) == []
+
+
 @pytest.mark.parametrize("argument, words", [
     ("'NONE'", "flag: there is no flag NONE; define it with INSERT INTO flag"),
     ("''", "flag: there is no flag ; define it"), ("5", "there is no flag 5"),
