@@ -127,7 +127,6 @@ static void posterior_value(sqlite3_context *context) {
   double mean = confidence_mean_of(alpha, beta);
   sqlite3_str *json = sqlite3_str_new(NULL);
   HfError err = {SQLITE_OK, NULL};
-  char *text;
   sqlite3_str_appendchar(json, 1, '{');
   posterior_member(json, "alpha", alpha);
   posterior_member(json, "beta", beta);
@@ -136,12 +135,7 @@ static void posterior_value(sqlite3_context *context) {
   posterior_member(json, "high", hf_beta_quantile(0.975, alpha, beta));
   sqlite3_str_appendf(json, "\"tier\":\"%s\",\"feedback\":%lld}",
                       confidence_tier_of(mean), of->rows);
-  text = hf_str_finish(json, &err);
-  if (text == NULL) {
-    hf_error_to_result(&err, context);
-    return;
-  }
-  sqlite3_result_text(context, text, -1, sqlite3_free);
+  hf_result_text(context, hf_str_finish(json, &err), &err);
 }
 
 /* ---- momentum ------------------------------------------------------------ */
@@ -233,15 +227,17 @@ static void momentum_value(sqlite3_context *context) {
 ** that is not above 0.
 */
 int confidence_aggregate_register(HfConn *conn) {
-  int rc = hf_register_window(conn, "confidence_posterior", 2, posterior_step,
-                              posterior_inverse, posterior_value);
+  int rc =
+      hf_register_window(conn, "confidence_posterior", 2, posterior_step,
+                         posterior_inverse, posterior_value, posterior_value);
   if (rc == SQLITE_OK) {
-    rc = hf_register_window(conn, "confidence_posterior", 4, posterior_step,
-                            posterior_inverse, posterior_value);
+    rc =
+        hf_register_window(conn, "confidence_posterior", 4, posterior_step,
+                           posterior_inverse, posterior_value, posterior_value);
   }
   if (rc == SQLITE_OK) {
     rc = hf_register_window(conn, "momentum", 1, momentum_step,
-                            momentum_inverse, momentum_value);
+                            momentum_inverse, momentum_value, momentum_value);
   }
   return rc;
 }

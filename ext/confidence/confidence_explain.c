@@ -81,11 +81,7 @@ static void explain_function(sqlite3_context *context, int argc,
         " WHERE b.pattern_id = %Q AND c.pattern_id = %Q",
         pattern, pattern);
   }
-  if (err.rc != SQLITE_OK) {
-    hf_error_to_result(&err, context);
-  } else if (json != NULL) {
-    sqlite3_result_text(context, json, -1, sqlite3_free);
-  }
+  hf_result_text(context, json, &err);
 }
 
 int confidence_explain_register(HfConn *conn) {

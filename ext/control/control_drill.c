@@ -157,22 +157,12 @@ static int drill_guard(Drill *drill, const char *schema, const char *guard,
   "                WHERE type = 'trigger' AND name = g.name)" \
   " ORDER BY g.table_name, v.key"
 
-static int drill_has(HfConn *conn, const char *schema, const char *table,
-                     HfError *err) {
-  sqlite3_int64 is = 0;
-  hf_query_int(conn->db, err, 0, &is,
-               "SELECT 1 FROM \"%w\".sqlite_schema"
-               " WHERE type = 'table' AND name = %Q",
-               schema, table);
-  return is && err->rc == SQLITE_OK;
-}
-
 static int drill_database(Drill *drill, const char *schema, HfError *err) {
   sqlite3 *db = drill->conn->db;
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
-  if (!drill_has(drill->conn, schema, "holdfast_guard", err) ||
-      !drill_has(drill->conn, schema, "settings", err)) {
+  if (!hf_has_table(drill->conn, schema, "holdfast_guard", err) ||
+      !hf_has_table(drill->conn, schema, "settings", err)) {
     return err->rc;
   }
   if (hf_exec(db, err,
@@ -276,12 +266,7 @@ static void drill_function(sqlite3_context *context, int argc,
   drill.conn = sqlite3_user_data(context);
   if (drill_run(&drill, &err) == SQLITE_OK) json = drill_json(&drill, &err);
   hf_findings_clear(&drill.list);
-  if (err.rc != SQLITE_OK) {
-    sqlite3_free(json);
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_text(context, json, -1, sqlite3_free);
-  }
+  hf_result_text(context, json, &err);
 }
 
 int control_drill_register(HfConn *conn) {

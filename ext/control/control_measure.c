@@ -259,12 +259,7 @@ static void measure_function(sqlite3_context *context, int argc,
                   measure.release);
     hf_txn_end(conn->db, txn, &err);
   }
-  if (err.rc != SQLITE_OK) {
-    sqlite3_free(json);
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_text(context, json, -1, sqlite3_free);
-  }
+  hf_result_text(context, json, &err);
 }
 
 /*

@@ -221,7 +221,7 @@ static void guard_unguard(sqlite3_context *context, int argc,
   HfError err = {SQLITE_OK, NULL};
   const char *text = hf_argument_text(
       argv[0], "lease_unguard: the argument is the name of a table", &err);
-  sqlite3_int64 count = 0, there = 0;
+  sqlite3_int64 count = 0;
   HfTxn txn = HF_TXN_NONE;
   HfName name = {NULL, NULL};
   (void)argc;
@@ -229,19 +229,11 @@ static void guard_unguard(sqlite3_context *context, int argc,
       hf_name_split(conn->db, text, &name, &err) == SQLITE_OK &&
       hf_txn_begin(conn->db, name.schema, "lease_unguard", &txn, &err) ==
           SQLITE_OK) {
-    hf_query_int(conn->db, &err, 0, &there,
-                 "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table'"
-                 " AND name = 'lease_guarded'",
-                 name.schema);
-    if (there) guard_drop(conn, name.schema, name.name, &count, &err);
-    if (count == 0) {
-      hf_query_int(conn->db, &err, 0, &there,
-                   "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table'"
-                   " AND name = %Q COLLATE NOCASE",
-                   name.schema, name.name);
-      if (!there) {
-        hf_guard_forget(conn, name.schema, name.name, NULL, &err);
-      }
+    if (hf_has_table(conn, name.schema, "lease_guarded", &err)) {
+      guard_drop(conn, name.schema, name.name, &count, &err);
+    }
+    if (count == 0 && !hf_has_table(conn, name.schema, name.name, &err)) {
+      hf_guard_forget(conn, name.schema, name.name, NULL, &err);
     }
     hf_txn_end(conn->db, txn, &err);
   }
@@ -267,14 +259,9 @@ typedef int GuardVisit(void *context, Guard *guard, const char *table,
 ** all; `table` is NULL when no trigger of a guard is left. */
 static int guard_each(HfConn *conn, const char *schema, const char *lease,
                       GuardVisit *visit, void *context, HfError *err) {
-  sqlite3_int64 there = 0;
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
-  if (hf_query_int(conn->db, err, 0, &there,
-                   "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table'"
-                   " AND name = 'lease_guarded'",
-                   schema) != SQLITE_OK ||
-      !there ||
+  if (!hf_has_table(conn, schema, "lease_guarded", err) ||
       hf_prepare(conn->db, &stmt, err,
                  "SELECT guard, lease, resource, token,"
                  " (SELECT tbl_name FROM \"%w\".sqlite_schema"

@@ -171,12 +171,8 @@ static int rows_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
 }
 
 static int rows_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
-  LeaseCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
   (void)vtab;
-  if (cursor == NULL) return SQLITE_NOMEM;
-  memset(cursor, 0, sizeof(*cursor));
-  *out = &cursor->base;
-  return SQLITE_OK;
+  return hf_cursor_open(sizeof(LeaseCursor), out);
 }
 
 static int rows_close(sqlite3_vtab_cursor *base) {

@@ -312,12 +312,7 @@ static void checkpoint_function(sqlite3_context *context, int argc,
   }
   hf_wipe(&key, sizeof(key));
   ledger_unpin(&pin);
-  if (err.rc != SQLITE_OK) {
-    sqlite3_free(note);
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_text(context, note, -1, sqlite3_free);
-  }
+  hf_result_text(context, note, &err);
 }
 
 int ledger_checkpoint_register(HfConn *conn) {

@@ -24,11 +24,6 @@ enum {
 };
 #define REPORT_ARGUMENTS 3
 
-typedef struct ReportTable {
-  sqlite3_vtab base; /* must be first */
-  HfConn *conn;      /* counted reference */
-} ReportTable;
-
 typedef struct ReportCursor {
   sqlite3_vtab_cursor base; /* must be first */
   LedgerPin pin;
@@ -40,28 +35,15 @@ typedef struct ReportCursor {
 static int report_connect(sqlite3 *db, void *aux, int argc,
                           const char *const *argv, sqlite3_vtab **out,
                           char **message) {
-  ReportTable *table;
-  int rc =
-      sqlite3_declare_vtab(db, "CREATE TABLE ledger_verify(finding TEXT, "
-                               "seq INTEGER, detail TEXT, name TEXT HIDDEN, "
-                               "checkpoint TEXT HIDDEN, "
-                               "verifier_key TEXT HIDDEN)");
   (void)argc;
   (void)argv;
   (void)message;
-  if (rc != SQLITE_OK) return rc;
-  table = sqlite3_malloc64(sizeof(*table));
-  if (table == NULL) return SQLITE_NOMEM;
-  memset(table, 0, sizeof(*table));
-  table->conn = hf_conn_ref(aux);
-  *out = &table->base;
-  return SQLITE_OK;
-}
-
-static int report_disconnect(sqlite3_vtab *vtab) {
-  hf_conn_unref(((ReportTable *)vtab)->conn);
-  sqlite3_free(vtab);
-  return SQLITE_OK;
+  return hf_eponymous_connect(db, aux, sizeof(HfEponymous),
+                              "CREATE TABLE ledger_verify(finding TEXT, "
+                              "seq INTEGER, detail TEXT, name TEXT HIDDEN, "
+                              "checkpoint TEXT HIDDEN, "
+                              "verifier_key TEXT HIDDEN)",
+                              0, out);
 }
 
 /* idxNum: bit i says that argument i is given; they come in their order. */
@@ -89,12 +71,8 @@ static int report_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
 }
 
 static int report_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
-  ReportCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
   (void)vtab;
-  if (cursor == NULL) return SQLITE_NOMEM;
-  memset(cursor, 0, sizeof(*cursor));
-  *out = &cursor->base;
-  return SQLITE_OK;
+  return hf_cursor_open(sizeof(ReportCursor), out);
 }
 
 static void report_reset(ReportCursor *cursor) {
@@ -148,7 +126,7 @@ static int report_scope(const char *function, sqlite3_value *checkpoint,
 static int report_filter(sqlite3_vtab_cursor *base, int idx_num,
                          const char *idx_str, int argc, sqlite3_value **argv) {
   ReportCursor *cursor = (ReportCursor *)base;
-  HfConn *conn = ((ReportTable *)base->pVtab)->conn;
+  HfConn *conn = ((HfEponymous *)base->pVtab)->conn;
   HfError err = {SQLITE_OK, NULL};
   sqlite3_value *argument[REPORT_ARGUMENTS] = {NULL, NULL, NULL};
   const char *name = NULL;
@@ -371,12 +349,7 @@ static void report_function(sqlite3_context *context, int argc,
     json = report_make(pin.ledger, &scope, &err);
   }
   ledger_unpin(&pin);
-  if (err.rc != SQLITE_OK) {
-    sqlite3_free(json);
-    hf_error_to_result(&err, context);
-    return;
-  }
-  sqlite3_result_text(context, json, -1, sqlite3_free);
+  hf_result_text(context, json, &err);
 }
 
 int ledger_report_register(HfConn *conn) {
@@ -384,7 +357,7 @@ int ledger_report_register(HfConn *conn) {
       .iVersion = 0,
       .xConnect = report_connect,
       .xBestIndex = report_best_index,
-      .xDisconnect = report_disconnect,
+      .xDisconnect = hf_eponymous_disconnect,
       .xOpen = report_open,
       .xClose = report_close,
       .xFilter = report_filter,

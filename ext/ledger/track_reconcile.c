@@ -29,11 +29,6 @@ typedef struct ReconcileNote {
 /* One for each trigger, and two of the table itself. */
 #define RECONCILE_NOTES (TRACK_OBJECTS + 2)
 
-typedef struct ReconcileTable {
-  sqlite3_vtab base; /* must be first */
-  HfConn *conn;      /* counted reference */
-} ReconcileTable;
-
 typedef struct ReconcileCursor {
   sqlite3_vtab_cursor base; /* must be first */
   ReconcileNote note[RECONCILE_NOTES];
@@ -133,26 +128,14 @@ static int reconcile_rows(HfConn *conn, ReconcileCursor *cursor,
 static int reconcile_connect(sqlite3 *db, void *aux, int argc,
                              const char *const *argv, sqlite3_vtab **out,
                              char **message) {
-  ReconcileTable *table;
-  int rc = sqlite3_declare_vtab(
-      db, "CREATE TABLE ledger_reconcile(finding TEXT, key TEXT, "
-          "recorded TEXT, present TEXT, table_name TEXT HIDDEN)");
   (void)argc;
   (void)argv;
   (void)message;
-  if (rc != SQLITE_OK) return rc;
-  table = sqlite3_malloc64(sizeof(*table));
-  if (table == NULL) return SQLITE_NOMEM;
-  memset(table, 0, sizeof(*table));
-  table->conn = hf_conn_ref(aux);
-  *out = &table->base;
-  return SQLITE_OK;
-}
-
-static int reconcile_disconnect(sqlite3_vtab *vtab) {
-  hf_conn_unref(((ReconcileTable *)vtab)->conn);
-  sqlite3_free(vtab);
-  return SQLITE_OK;
+  return hf_eponymous_connect(
+      db, aux, sizeof(HfEponymous),
+      "CREATE TABLE ledger_reconcile(finding TEXT, key TEXT, "
+      "recorded TEXT, present TEXT, table_name TEXT HIDDEN)",
+      0, out);
 }
 
 static int reconcile_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
@@ -179,12 +162,8 @@ static int reconcile_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
 }
 
 static int reconcile_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
-  ReconcileCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
   (void)vtab;
-  if (cursor == NULL) return SQLITE_NOMEM;
-  memset(cursor, 0, sizeof(*cursor));
-  *out = &cursor->base;
-  return SQLITE_OK;
+  return hf_cursor_open(sizeof(ReconcileCursor), out);
 }
 
 static void reconcile_reset(ReconcileCursor *cursor) {
@@ -288,7 +267,7 @@ static int reconcile_filter(sqlite3_vtab_cursor *base, int idx_num,
                             const char *idx_str, int argc,
                             sqlite3_value **argv) {
   ReconcileCursor *cursor = (ReconcileCursor *)base;
-  HfConn *conn = ((ReconcileTable *)base->pVtab)->conn;
+  HfConn *conn = ((HfEponymous *)base->pVtab)->conn;
   HfError err = {SQLITE_OK, NULL};
   const char *text = NULL;
   (void)idx_str;
@@ -310,7 +289,7 @@ static int reconcile_next(sqlite3_vtab_cursor *base) {
   ReconcileCursor *cursor = (ReconcileCursor *)base;
   HfError err = {SQLITE_OK, NULL};
   if (cursor->told < cursor->notes) cursor->told++;
-  reconcile_step(((ReconcileTable *)base->pVtab)->conn, cursor, &err);
+  reconcile_step(((HfEponymous *)base->pVtab)->conn, cursor, &err);
   return hf_error_to_vtab(&err, base->pVtab);
 }
 
@@ -345,7 +324,7 @@ int ledger_reconcile_register(HfConn *conn) {
       .iVersion = 0,
       .xConnect = reconcile_connect,
       .xBestIndex = reconcile_best_index,
-      .xDisconnect = reconcile_disconnect,
+      .xDisconnect = hf_eponymous_disconnect,
       .xOpen = reconcile_open,
       .xClose = reconcile_close,
       .xFilter = reconcile_filter,

@@ -97,6 +97,9 @@ void process_move_clear(ProcessMove *move);
 /* Record a refusal. */
 int process_refused(HfConn *conn, const ProcessMove *move, HfError *err);
 
+/* Append ,"name":"text", or null. */
+void process_json_text(sqlite3_str *json, const char *name, const char *text);
+
 /* The verdict as JSON, for sqlite3_free. */
 char *process_verdict(HfConn *conn, const ProcessMove *move, HfError *err);
 

@@ -29,12 +29,7 @@ static void door_run(sqlite3_context *context, const char *door,
     sqlite3_set_last_insert_rowid(conn->db, rowid);
   }
   process_move_clear(move);
-  if (err->rc != SQLITE_OK) {
-    sqlite3_free(json);
-    hf_error_to_result(err, context);
-  } else {
-    sqlite3_result_text(context, json, -1, sqlite3_free);
-  }
+  hf_result_text(context, json, err);
 }
 
 static const char *door_text(const char *door, const char *what,

@@ -177,16 +177,6 @@ static const char *prompt_recommendation(const PromptEntry *entry) {
   return "WARNING: Prompt drift detected - verify intentional";
 }
 
-static void prompt_member_text(sqlite3_str *json, const char *name,
-                               const char *text) {
-  sqlite3_str_appendf(json, ",\"%s\":", name);
-  if (text == NULL) {
-    sqlite3_str_appendall(json, "null");
-  } else {
-    hf_json_text(json, text);
-  }
-}
-
 static char *prompt_result(const ProcessSpec *spec, const PromptEntry *entry,
                            HfError *err) {
   sqlite3_str *json = sqlite3_str_new(NULL);
@@ -198,37 +188,28 @@ static char *prompt_result(const ProcessSpec *spec, const PromptEntry *entry,
                   spec->summary ? spec->summary : "", spec->summary ? ")" : "");
   }
   sqlite3_str_appendf(json, "{\"drift\":%s", entry->drift ? "true" : "false");
-  prompt_member_text(json, "severity", entry->drift ? entry->severity : "none");
+  process_json_text(json, "severity", entry->drift ? entry->severity : "none");
   sqlite3_str_appendf(json, ",\"changed\":%s",
                       entry->changed ? entry->changed
                       : entry->drift ? "null"
                                      : "[]");
-  prompt_member_text(json, "recommendation", prompt_recommendation(entry));
-  prompt_member_text(json, "task", spec->text[HF_PROMPT_TASK]);
-  prompt_member_text(json, "phase", spec->text[HF_PROMPT_PHASE]);
-  prompt_member_text(json, "hash", spec->hash);
-  prompt_member_text(json, "baseline", entry->hash);
+  process_json_text(json, "recommendation", prompt_recommendation(entry));
+  process_json_text(json, "task", spec->text[HF_PROMPT_TASK]);
+  process_json_text(json, "phase", spec->text[HF_PROMPT_PHASE]);
+  process_json_text(json, "hash", spec->hash);
+  process_json_text(json, "baseline", entry->hash);
   sqlite3_str_appendf(json, ",\"version\":%lld,\"seq\":%lld", entry->version,
                       entry->seq);
-  prompt_member_text(json, "details", entry->details);
+  process_json_text(json, "details", entry->details);
   sqlite3_str_appendf(json, ",\"persona_drift\":%s",
                       entry->persona_drift ? "true" : "false");
-  prompt_member_text(json, "persona_details", persona);
+  process_json_text(json, "persona_details", persona);
   sqlite3_str_appendf(json, ",\"blocked\":%s",
                       entry->blocked ? "true" : "false");
-  prompt_member_text(json, "moved_to", entry->moved ? entry->back_to : NULL);
+  process_json_text(json, "moved_to", entry->moved ? entry->back_to : NULL);
   sqlite3_str_appendchar(json, 1, '}');
   sqlite3_free(persona);
   return hf_str_finish(json, err);
-}
-
-static void prompt_return(sqlite3_context *context, char *json, HfError *err) {
-  if (err->rc != SQLITE_OK) {
-    sqlite3_free(json);
-    hf_error_to_result(err, context);
-  } else {
-    sqlite3_result_text(context, json, -1, sqlite3_free);
-  }
 }
 
 /* ---- the functions ------------------------------------------------------- */
@@ -300,7 +281,7 @@ static void prompt_attest_function(sqlite3_context *context, int argc,
   if (err.rc == SQLITE_OK) json = prompt_result(&spec, &entry, &err);
   prompt_entry_clear(&entry);
   process_spec_clear(&spec);
-  prompt_return(context, json, &err);
+  hf_result_text(context, json, &err);
 }
 
 /* The new baseline: a hash, or the latest that was attested. */
@@ -402,12 +383,12 @@ static char *reset_result(const PromptReset *reset, const PromptEntry *entry,
                           HfError *err) {
   sqlite3_str *json = sqlite3_str_new(NULL);
   sqlite3_str_appendf(json, "{\"version\":%lld", entry->version + 1);
-  prompt_member_text(json, "task", reset->task);
-  prompt_member_text(json, "phase", reset->phase);
-  prompt_member_text(json, "hash", reset->hash);
-  prompt_member_text(json, "previous", entry->hash);
-  prompt_member_text(json, "persona_hash", reset->persona);
-  prompt_member_text(json, "severity", entry->drift ? entry->severity : "none");
+  process_json_text(json, "task", reset->task);
+  process_json_text(json, "phase", reset->phase);
+  process_json_text(json, "hash", reset->hash);
+  process_json_text(json, "previous", entry->hash);
+  process_json_text(json, "persona_hash", reset->persona);
+  process_json_text(json, "severity", entry->drift ? entry->severity : "none");
   sqlite3_str_appendf(json, ",\"seq\":%lld}", entry->seq);
   return hf_str_finish(json, err);
 }
@@ -475,7 +456,7 @@ static void prompt_baseline_function(sqlite3_context *context, int argc,
   sqlite3_free(reset.persona);
   sqlite3_free(reset.latest);
   prompt_entry_clear(&entry);
-  prompt_return(context, json, &err);
+  hf_result_text(context, json, &err);
 }
 
 int process_prompt_register(HfConn *conn) {

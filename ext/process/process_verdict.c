@@ -40,9 +40,7 @@ int process_refused(HfConn *conn, const ProcessMove *move, HfError *err) {
 
 /* ---- JSON ---------------------------------------------------------------- */
 
-/* ,"name":"text", or null. */
-static void verdict_text(sqlite3_str *json, const char *name,
-                         const char *text) {
+void process_json_text(sqlite3_str *json, const char *name, const char *text) {
   sqlite3_str_appendf(json, ",\"%s\":", name);
   if (text == NULL) {
     sqlite3_str_appendall(json, "null");
@@ -125,7 +123,7 @@ static void verdict_holder(HfConn *conn, sqlite3_str *json,
       in = in_to;
     }
   }
-  verdict_text(json, "holder", holder);
+  process_json_text(json, "holder", holder);
   if (holder == NULL) {
     sqlite3_str_appendall(json, ",\"expires_in\":null");
   } else {
@@ -139,18 +137,18 @@ char *process_verdict(HfConn *conn, const ProcessMove *move, HfError *err) {
   sqlite3_str *json = sqlite3_str_new(conn->db);
   sqlite3_str_appendf(json, "{\"allowed\":%s",
                       move->allowed ? "true" : "false");
-  verdict_text(json, "task", move->task);
-  verdict_text(json, "kind", move->kind);
-  verdict_text(json, "from", move->from);
-  verdict_text(json, "to", move->to);
+  process_json_text(json, "task", move->task);
+  process_json_text(json, "kind", move->kind);
+  process_json_text(json, "from", move->from);
+  process_json_text(json, "to", move->to);
   verdict_number(json, "seq", move->seq);
   verdict_number(json, "token", move->allowed ? move->token : 0);
-  verdict_text(json, "reason", move->reason);
-  verdict_text(json, "message", move->words);
+  process_json_text(json, "reason", move->reason);
+  process_json_text(json, "message", move->words);
   verdict_missing(conn, json, move, err);
   verdict_holder(conn, json, move, err);
   verdict_bypassed(conn, json, move, err);
-  verdict_text(json, "enforcement", move->mode);
+  process_json_text(json, "enforcement", move->mode);
   sqlite3_str_appendchar(json, 1, '}');
   return hf_str_finish(json, err);
 }

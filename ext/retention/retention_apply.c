@@ -337,12 +337,7 @@ static void apply_function(sqlite3_context *context, int argc,
   }
   sqlite3_free(run.done);
   retention_model_clear(&run.model);
-  if (err.rc != SQLITE_OK) {
-    sqlite3_free(report);
-    hf_error_to_result(&err, context);
-  } else {
-    sqlite3_result_text(context, report, -1, sqlite3_free);
-  }
+  hf_result_text(context, report, &err);
 }
 
 int retention_apply_register(HfConn *conn) {

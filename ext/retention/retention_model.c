@@ -135,8 +135,7 @@ static const char model_words[] =
     " THEN 'it is a virtual table, or part of one; name an ordinary one'"
     " WHEN EXISTS (SELECT 1 FROM main.sqlite_schema AS v"
     "  WHERE v.type = 'table' AND v.rootpage = 0 AND s.name COLLATE NOCASE IN"
-    "   (v.name || '_entry', v.name || '_config', v.name || '_checkpoint',"
-    "    v.name || '_held', v.name || '_event'))"
+    "   (" HF_SQL_PARTS "))"
     " THEN 'it is part of a ledger or lease table, which keeps its rows'"
     " WHEN EXISTS (SELECT 1 FROM main.sqlite_schema AS g"
     "  WHERE g.type = 'trigger' AND g.tbl_name = s.name COLLATE NOCASE"
@@ -416,16 +415,12 @@ char *retention_signature(HfConn *conn, HfError *err) {
 int retention_model_load(HfConn *conn, sqlite3_int64 now,
                          const RetOptions *options, RetModel *model,
                          HfError *err) {
-  sqlite3_int64 there = 0;
   int i;
   memset(model, 0, sizeof(*model));
   model->conn = conn;
   model->now = model->clock = now;
   model->options = *options;
-  if (hf_query_int(conn->db, err, 0, &there,
-                   "SELECT 1 FROM main.sqlite_schema"
-                   " WHERE name = 'retention_policy'") == SQLITE_OK &&
-      !there) {
+  if (!hf_has_table(conn, "main", "retention_policy", err)) {
     hf_fail(err, SQLITE_ERROR,
             "there is no table retention_policy; SELECT "
             "holdfast_install('retention')");

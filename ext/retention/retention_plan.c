@@ -16,11 +16,6 @@
 
 #include "retention/retention.h"
 
-typedef struct PlanTable {
-  sqlite3_vtab base; /* must be first */
-  HfConn *conn;      /* counted reference */
-} PlanTable;
-
 typedef struct PlanCursor {
   sqlite3_vtab_cursor base; /* must be first */
   RetModel model;
@@ -45,29 +40,15 @@ enum {
 static int plan_connect(sqlite3 *db, void *aux, int argc,
                         const char *const *argv, sqlite3_vtab **out,
                         char **message) {
-  PlanTable *table;
-  int rc = sqlite3_declare_vtab(
-      db,
-      "CREATE TABLE retention_plan(table_name TEXT, tier TEXT, rows INTEGER,"
-      " oldest INTEGER, newest INTEGER, bytes INTEGER, held INTEGER,"
-      " skipped INTEGER, blocked TEXT, now HIDDEN, options HIDDEN)");
   (void)argc;
   (void)argv;
   (void)message;
-  if (rc == SQLITE_OK) rc = sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
-  if (rc != SQLITE_OK) return rc;
-  table = sqlite3_malloc64(sizeof(*table));
-  if (table == NULL) return SQLITE_NOMEM;
-  memset(table, 0, sizeof(*table));
-  table->conn = hf_conn_ref(aux);
-  *out = &table->base;
-  return SQLITE_OK;
-}
-
-static int plan_disconnect(sqlite3_vtab *vtab) {
-  hf_conn_unref(((PlanTable *)vtab)->conn);
-  sqlite3_free(vtab);
-  return SQLITE_OK;
+  return hf_eponymous_connect(
+      db, aux, sizeof(HfEponymous),
+      "CREATE TABLE retention_plan(table_name TEXT, tier TEXT, rows INTEGER,"
+      " oldest INTEGER, newest INTEGER, bytes INTEGER, held INTEGER,"
+      " skipped INTEGER, blocked TEXT, now HIDDEN, options HIDDEN)",
+      1, out);
 }
 
 /* idxNum: 1 for now, 2 for options, by bits. */
@@ -94,12 +75,8 @@ static int plan_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
 }
 
 static int plan_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
-  PlanCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
   (void)vtab;
-  if (cursor == NULL) return SQLITE_NOMEM;
-  memset(cursor, 0, sizeof(*cursor));
-  *out = &cursor->base;
-  return SQLITE_OK;
+  return hf_cursor_open(sizeof(PlanCursor), out);
 }
 
 static void plan_clear(PlanCursor *cursor) {
@@ -157,7 +134,7 @@ static int plan_one(RetModel *model, RetTable *t, RetCounts *counts,
 static int plan_filter(sqlite3_vtab_cursor *base, int idx_num,
                        const char *idx_str, int argc, sqlite3_value **argv) {
   PlanCursor *cursor = (PlanCursor *)base;
-  HfConn *conn = ((PlanTable *)base->pVtab)->conn;
+  HfConn *conn = ((HfEponymous *)base->pVtab)->conn;
   HfError err = {SQLITE_OK, NULL};
   RetOptions options;
   sqlite3_int64 now = 0;
@@ -249,7 +226,7 @@ int retention_plan_register(HfConn *conn) {
       .iVersion = 0,
       .xConnect = plan_connect,
       .xBestIndex = plan_best_index,
-      .xDisconnect = plan_disconnect,
+      .xDisconnect = hf_eponymous_disconnect,
       .xOpen = plan_open,
       .xClose = plan_close,
       .xFilter = plan_filter,

@@ -193,8 +193,7 @@ static int check_all(HfConn *conn, HfFindings *list, HfError *err) {
 #define CHECK_DRILL "killswitch_drill"
 
 typedef struct CheckTable {
-  sqlite3_vtab base; /* must be first */
-  HfConn *conn;      /* counted reference */
+  HfEponymous base; /* must be first */
   HfDoctor doctor;
 } CheckTable;
 
@@ -204,33 +203,20 @@ typedef struct CheckCursor {
   int at;
 } CheckCursor;
 
+/* A view of a file must not throw the switches. */
 static int check_connect(sqlite3 *db, void *aux, int argc,
                          const char *const *argv, sqlite3_vtab **out,
                          char **message) {
-  CheckTable *table;
   int drill = strcmp(argv[0], CHECK_DRILL) == 0;
-  int rc = sqlite3_declare_vtab(
-      db, "CREATE TABLE x(finding TEXT, object TEXT, detail TEXT)");
+  int rc = hf_eponymous_connect(
+      db, aux, sizeof(CheckTable),
+      "CREATE TABLE x(finding TEXT, object TEXT, detail TEXT)", drill, out);
   (void)argc;
   (void)message;
-  /* A view of a file must not throw the switches. */
-  if (rc == SQLITE_OK && drill) {
-    rc = sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
+  if (rc == SQLITE_OK) {
+    ((CheckTable *)*out)->doctor = drill ? hf_control_drill : check_all;
   }
-  if (rc != SQLITE_OK) return rc;
-  table = sqlite3_malloc64(sizeof(*table));
-  if (table == NULL) return SQLITE_NOMEM;
-  memset(table, 0, sizeof(*table));
-  table->conn = hf_conn_ref(aux);
-  table->doctor = drill ? hf_control_drill : check_all;
-  *out = &table->base;
-  return SQLITE_OK;
-}
-
-static int check_disconnect(sqlite3_vtab *vtab) {
-  hf_conn_unref(((CheckTable *)vtab)->conn);
-  sqlite3_free(vtab);
-  return SQLITE_OK;
+  return rc;
 }
 
 static int check_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
@@ -241,12 +227,8 @@ static int check_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
 }
 
 static int check_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
-  CheckCursor *cursor = sqlite3_malloc64(sizeof(*cursor));
   (void)vtab;
-  if (cursor == NULL) return SQLITE_NOMEM;
-  memset(cursor, 0, sizeof(*cursor));
-  *out = &cursor->base;
-  return SQLITE_OK;
+  return hf_cursor_open(sizeof(CheckCursor), out);
 }
 
 static int check_close(sqlite3_vtab_cursor *base) {
@@ -266,7 +248,7 @@ static int check_filter(sqlite3_vtab_cursor *base, int idx_num,
   (void)argv;
   hf_findings_clear(&cursor->list);
   cursor->at = 0;
-  table->doctor(table->conn, &cursor->list, &err);
+  table->doctor(table->base.conn, &cursor->list, &err);
   return hf_error_to_vtab(&err, base->pVtab);
 }
 
@@ -301,7 +283,7 @@ int hf_check_register(HfConn *conn) {
       .iVersion = 0,
       .xConnect = check_connect,
       .xBestIndex = check_best_index,
-      .xDisconnect = check_disconnect,
+      .xDisconnect = hf_eponymous_disconnect,
       .xOpen = check_open,
       .xClose = check_close,
       .xFilter = check_filter,

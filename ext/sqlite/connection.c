@@ -66,24 +66,24 @@ static void connection_inverse(sqlite3_context *context, int argc,
                        -1);
 }
 
+int hf_register_window(HfConn *conn, const char *name, int args,
+                       void (*step)(sqlite3_context *, int, sqlite3_value **),
+                       void (*inverse)(sqlite3_context *, int,
+                                       sqlite3_value **),
+                       void (*value)(sqlite3_context *),
+                       void (*final)(sqlite3_context *)) {
+  return sqlite3_create_window_function(conn->db, name, args, HF_PURE,
+                                        hf_conn_ref(conn), step, final, value,
+                                        inverse, hf_conn_unref);
+}
+
 int hf_register_aggregate(HfConn *conn, const char *name, int args,
                           void (*step)(sqlite3_context *, int,
                                        sqlite3_value **),
                           void (*value)(sqlite3_context *),
                           void (*final)(sqlite3_context *)) {
-  return sqlite3_create_window_function(conn->db, name, args, HF_PURE,
-                                        hf_conn_ref(conn), step, final, value,
-                                        connection_inverse, hf_conn_unref);
-}
-
-int hf_register_window(HfConn *conn, const char *name, int args,
-                       void (*step)(sqlite3_context *, int, sqlite3_value **),
-                       void (*inverse)(sqlite3_context *, int,
-                                       sqlite3_value **),
-                       void (*value)(sqlite3_context *)) {
-  return sqlite3_create_window_function(conn->db, name, args, HF_PURE,
-                                        hf_conn_ref(conn), step, value, value,
-                                        inverse, hf_conn_unref);
+  return hf_register_window(conn, name, args, step, connection_inverse, value,
+                            final);
 }
 
 int hf_register_module(HfConn *conn, const char *name,

@@ -72,6 +72,15 @@ void hf_result_integer(sqlite3_context *context, sqlite3_int64 value,
   }
 }
 
+void hf_result_text(sqlite3_context *context, char *text, HfError *err) {
+  if (err->rc != SQLITE_OK) {
+    sqlite3_free(text);
+    hf_error_to_result(err, context);
+  } else {
+    sqlite3_result_text(context, text, -1, sqlite3_free);
+  }
+}
+
 void hf_error_to_result(HfError *err, sqlite3_context *context) {
   assert(err->rc != SQLITE_OK);
   if (err->rc == SQLITE_NOMEM) {

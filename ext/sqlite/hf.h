@@ -3,6 +3,7 @@
 **
 **   errors.c     one error object, one way to raise
 **   connection.c state of one connection, shared by its functions and tables
+**   eponymous.c  tables of eponymous modules; cursors
 **   statement.c  prepared statements kept by a virtual table
 **   kept.c       prepared statements kept by functions
 **   encode.c     SQL values into the canonical encoding
@@ -73,6 +74,9 @@ void hf_error_to_result(HfError *err, sqlite3_context *context);
 /* A function's result: the error if there is one, else the integer. */
 void hf_result_integer(sqlite3_context *context, sqlite3_int64 value,
                        HfError *err);
+
+/* The same for a text that sqlite3_free takes back, NULL being NULL. */
+void hf_result_text(sqlite3_context *context, char *text, HfError *err);
 
 /* A text formatted as by sqlite3_mprintf; NULL with SQLITE_NOMEM recorded. */
 char *hf_format(HfError *err, const char *format, ...);
@@ -161,10 +165,26 @@ int hf_register_window(HfConn *conn, const char *name, int args,
                        void (*step)(sqlite3_context *, int, sqlite3_value **),
                        void (*inverse)(sqlite3_context *, int,
                                        sqlite3_value **),
-                       void (*value)(sqlite3_context *));
+                       void (*value)(sqlite3_context *),
+                       void (*final)(sqlite3_context *));
 
 int hf_register_module(HfConn *conn, const char *name,
                        const sqlite3_module *module);
+
+/* A table of an eponymous module: a structure of `size` bytes that begins so,
+** zeroed behind it.  direct_only: no view and no trigger may use it. */
+typedef struct HfEponymous {
+  sqlite3_vtab base; /* must be first */
+  HfConn *conn;      /* counted reference */
+} HfEponymous;
+
+int hf_eponymous_connect(sqlite3 *db, void *aux, size_t size,
+                         const char *columns, int direct_only,
+                         sqlite3_vtab **out);
+int hf_eponymous_disconnect(sqlite3_vtab *vtab);
+
+/* A cursor of `size` bytes, zeroed; of any virtual table. */
+int hf_cursor_open(size_t size, sqlite3_vtab_cursor **out);
 
 /* ---- statements ---------------------------------------------------------- */
 
@@ -313,6 +333,16 @@ typedef struct HfTable {
   int rowid;        /* the first of them is by rowid */
   char *expression; /* a unique index on an expression, or NULL */
 } HfTable;
+
+/* Is there a table of this name, of any kind?  0 when that cannot be told. */
+int hf_has_table(HfConn *conn, const char *schema, const char *name,
+                 HfError *err);
+
+/* In SQL, the names of what the ledger and lease modules make for a virtual
+** table v. */
+#define HF_SQL_PARTS \
+  "v.name || '_entry', v.name || '_config', v.name || '_checkpoint'," \
+  " v.name || '_held', v.name || '_event'"
 
 /* Describe the table that `text` names; its errors name `function`. */
 int hf_table_read(HfConn *conn, const char *function, const char *text,

@@ -13,8 +13,7 @@
 
 /* Statements are known by where their text is, which is a constant. */
 typedef struct HfKept {
-  sqlite3_vtab base; /* must be first */
-  HfConn *conn;      /* counted reference */
+  HfEponymous base; /* must be first */
   int count;
   const char *sql[KEPT_MOST];
   sqlite3_stmt *idle[KEPT_MOST]; /* NULL while it is on loan */
@@ -24,30 +23,22 @@ typedef struct HfKept {
 static int kept_connect(sqlite3 *db, void *aux, int argc,
                         const char *const *argv, sqlite3_vtab **out,
                         char **message) {
-  HfKept *kept;
-  int rc = sqlite3_declare_vtab(db, "CREATE TABLE holdfast_kept(x)");
+  int rc = hf_eponymous_connect(db, aux, sizeof(HfKept),
+                                "CREATE TABLE holdfast_kept(x)", 0, out);
   (void)argc;
   (void)argv;
   (void)message;
-  if (rc != SQLITE_OK) return rc;
-  kept = sqlite3_malloc64(sizeof(*kept));
-  if (kept == NULL) return SQLITE_NOMEM;
-  memset(kept, 0, sizeof(*kept));
-  kept->conn = hf_conn_ref(aux);
-  kept->conn->kept = kept;
-  *out = &kept->base;
-  return SQLITE_OK;
+  if (rc == SQLITE_OK) ((HfConn *)aux)->kept = (HfKept *)*out;
+  return rc;
 }
 
 static int kept_disconnect(sqlite3_vtab *vtab) {
   HfKept *kept = (HfKept *)vtab;
   int i;
-  if (kept->conn->kept == kept) kept->conn->kept = NULL;
+  if (kept->base.conn->kept == kept) kept->base.conn->kept = NULL;
   for (i = 0; i < kept->count; i++) sqlite3_finalize(kept->idle[i]);
   hf_txn_stmts_clear(&kept->txn);
-  hf_conn_unref(kept->conn);
-  sqlite3_free(kept);
-  return SQLITE_OK;
+  return hf_eponymous_disconnect(vtab);
 }
 
 static int kept_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
@@ -58,12 +49,8 @@ static int kept_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
 }
 
 static int kept_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
-  sqlite3_vtab_cursor *cursor = sqlite3_malloc64(sizeof(*cursor));
   (void)vtab;
-  if (cursor == NULL) return SQLITE_NOMEM;
-  memset(cursor, 0, sizeof(*cursor));
-  *out = cursor;
-  return SQLITE_OK;
+  return hf_cursor_open(sizeof(sqlite3_vtab_cursor), out);
 }
 
 static int kept_close(sqlite3_vtab_cursor *cursor) {

@@ -68,11 +68,9 @@ static int table_kind(HfConn *conn, const char *function, HfTable *table,
     return err->rc;
   }
   hf_query_int(conn->db, err, 0, &part,
-               "SELECT 1 FROM \"%w\".sqlite_schema"
-               " WHERE type = 'table' AND rootpage = 0 AND %Q COLLATE NOCASE IN"
-               "       (name || '_entry', name || '_config',"
-               "        name || '_checkpoint', name || '_held', name || "
-               "'_event')",
+               "SELECT 1 FROM \"%w\".sqlite_schema AS v"
+               " WHERE v.type = 'table' AND v.rootpage = 0"
+               "   AND %Q COLLATE NOCASE IN (" HF_SQL_PARTS ")",
                table->schema, table->name);
   if (part || type == NULL || strcmp(type, "table") != 0 ||
       table->sql == NULL || sqlite3_strnicmp(table->name, "sqlite_", 7) == 0 ||
@@ -82,6 +80,16 @@ static int table_kind(HfConn *conn, const char *function, HfTable *table,
   }
   sqlite3_free(type);
   return err->rc;
+}
+
+int hf_has_table(HfConn *conn, const char *schema, const char *name,
+                 HfError *err) {
+  sqlite3_int64 there = 0;
+  hf_query_int(conn->db, err, 0, &there,
+               "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table'"
+               " AND name = %Q COLLATE NOCASE",
+               schema, name);
+  return there && err->rc == SQLITE_OK;
 }
 
 /* The columns that find a row: the key of a table WITHOUT ROWID; else the

@@ -38,6 +38,9 @@ sqlite3_int64 query(sqlite3 *db, const char *sql);
 ** fresh one is made anew. */
 sqlite3 *open_file(const char *name, int fresh);
 
+/* Seconds of processor time for n runs of a statement in one transaction. */
+double bulk(sqlite3 *db, const char *sql, long n);
+
 double median(double *value, int n);
 
 /* One line of the table, and of JSON; a goal of 0 is none.  report: it is the

@@ -49,6 +49,23 @@ sqlite3 *open_file(const char *name, int fresh) {
   return db;
 }
 
+double bulk(sqlite3 *db, const char *sql, long n) {
+  sqlite3_stmt *stmt;
+  double start;
+  long i;
+  must(db, sqlite3_prepare_v2(db, sql, -1, &stmt, NULL));
+  start = now();
+  run(db, "BEGIN");
+  for (i = 0; i < n; i++) {
+    must(db, sqlite3_step(stmt));
+    sqlite3_reset(stmt);
+  }
+  run(db, "COMMIT");
+  start = now() - start;
+  sqlite3_finalize(stmt);
+  return start;
+}
+
 static int compare(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);

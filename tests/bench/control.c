@@ -14,29 +14,18 @@
 /* Seconds for n rows in one transaction: guarded, or with an empty trigger. */
 static double guarded(int guard, long n) {
   sqlite3 *db = open_file("k.db", 1);
-  sqlite3_stmt *stmt;
-  double start;
-  long i;
+  double seconds;
   run(db, "SELECT holdfast_install('control');"
           "CREATE TABLE t(id INTEGER PRIMARY KEY, task TEXT NOT NULL,"
           " token INTEGER NOT NULL, text TEXT)");
   run(db, guard ? "SELECT killswitch_guard('t')"
                 : "CREATE TRIGGER e BEFORE INSERT ON t BEGIN SELECT 1; END");
-  must(db, sqlite3_prepare_v2(db,
-                              "INSERT INTO t(task, token, text)"
-                              " VALUES ('task-1', 1, 'some text of a result')",
-                              -1, &stmt, NULL));
-  start = now();
-  run(db, "BEGIN");
-  for (i = 0; i < n; i++) {
-    must(db, sqlite3_step(stmt));
-    sqlite3_reset(stmt);
-  }
-  run(db, "COMMIT");
-  start = now() - start;
-  sqlite3_finalize(stmt);
+  seconds = bulk(db,
+                 "INSERT INTO t(task, token, text)"
+                 " VALUES ('task-1', 1, 'some text of a result')",
+                 n);
   sqlite3_close(db);
-  return start;
+  return seconds;
 }
 
 static void measure_kill_guard(long n) {
