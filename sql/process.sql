@@ -143,8 +143,6 @@ CREATE TABLE IF NOT EXISTS process_task(
   updated_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX IF NOT EXISTS process_task_phase ON process_task(phase);
-
 -- The baseline of each prompt, and how the last attested one compares to it:
 -- what the last entry in attestation_ledger says.
 CREATE TABLE IF NOT EXISTS process_baseline(
@@ -186,8 +184,10 @@ CREATE TABLE IF NOT EXISTS process_evidence(
                      - 210866760000000)
 ) STRICT;
 
+-- What a gate asks for is in the index, apart from artifacts.
 CREATE INDEX IF NOT EXISTS process_evidence_visit
-    ON process_evidence(visit, kind, name);
+    ON process_evidence(visit, kind, name, id, mocked, exit_code, value,
+                        sha256);
 
 -- Every decision about a move: allow, block or bypass, which is a move that
 -- enforcement would have refused.
@@ -236,12 +236,13 @@ SELECT CASE
 
 -- The leases that are held now; expires_in: seconds.
 CREATE VIEW IF NOT EXISTS process_held AS
-SELECT resource, holder, token,
-       max(0, expires_at
-              - (CAST(round(julianday('now') * 86400000.0) AS INTEGER)
-                 - 210866760000000)) / 1000 AS expires_in
-  FROM phase_lease_held
- WHERE lease_holds('phase_lease', resource, token);
+SELECT resource, holder, token, (expires_at - now) / 1000 AS expires_in
+  FROM (SELECT held.resource, held.holder, held.token, held.expires_at,
+               max(high.now, CAST(round(julianday('now') * 86400000.0)
+                                  AS INTEGER) - 210866760000000) AS now
+          FROM phase_lease_held AS held, lease_high_water AS high
+         WHERE high.id = 1)
+ WHERE expires_at > now;
 
 -- The latest evidence of each kind and name, in each stay in a phase.  What is
 -- mocked proves nothing.
@@ -263,25 +264,18 @@ SELECT e.visit, e.task_id, r.phase, e.kind, e.name,
          WHEN e.size < r.minimum
          THEN 'Artifact too small: ' || e.size || ' bytes (min: '
               || CAST(r.minimum AS INTEGER) || ')'
-         WHEN EXISTS (SELECT 1 FROM process_word AS w
-                       WHERE w.phase = r.phase AND w.name = r.name
-                         AND w.use = 'pattern')
-              AND NOT EXISTS (SELECT 1 FROM process_word AS w
-                               WHERE w.phase = r.phase AND w.name = r.name
-                                 AND w.use = 'pattern'
-                                 AND instr(CAST(e.content AS TEXT), w.word))
+         WHEN (SELECT max(instr(CAST(e.content AS TEXT), w.word))
+                 FROM process_word AS w
+                WHERE w.phase = r.phase AND w.name = r.name
+                  AND w.use = 'pattern') = 0
          THEN 'Artifact missing required pattern: '
               || (SELECT group_concat(word, '|') FROM process_word AS w
                    WHERE w.phase = r.phase AND w.name = r.name
                      AND w.use = 'pattern')
-         WHEN EXISTS (SELECT 1 FROM process_word AS w
-                       WHERE w.phase = r.phase AND w.name = r.name
-                         AND w.use = 'any')
-              AND NOT EXISTS (SELECT 1 FROM process_word AS w
-                               WHERE w.phase = r.phase AND w.name = r.name
-                                 AND w.use = 'any'
-                                 AND instr(lower(CAST(e.content AS TEXT)),
-                                           lower(w.word)))
+         WHEN (SELECT max(instr(lower(CAST(e.content AS TEXT)), lower(w.word)))
+                 FROM process_word AS w
+                WHERE w.phase = r.phase AND w.name = r.name
+                  AND w.use = 'any') = 0
          THEN 'Artifact missing required content: one of ['
               || (SELECT group_concat(word, ', ') FROM process_word AS w
                    WHERE w.phase = r.phase AND w.name = r.name
@@ -295,9 +289,11 @@ SELECT e.visit, e.task_id, r.phase, e.kind, e.name,
               || trim(CAST(e.content AS TEXT), char(32, 9, 10, 11, 12, 13))
               || '"'
        END AS why
-  FROM process_latest AS e
-  JOIN process_requirement AS r
-    ON r.kind = e.kind AND r.rule = 'artifact' AND r.phase = e.phase
+  FROM phase_ledger_entry AS v
+ CROSS JOIN process_requirement AS r
+    ON r.phase = v.to_phase AND r.rule = 'artifact'
+ CROSS JOIN process_latest AS e
+    ON e.visit = v.seq AND e.kind = r.kind
    AND (instr(lower(e.name), lower(r.name)) AND r.name <> ''
         OR r.name = ''
            AND NOT EXISTS (SELECT 1 FROM process_requirement AS other
@@ -365,7 +361,8 @@ SELECT visit, task_id, phase, kind, ordinal,
          '{kind}', kind),
          '{name}', name) AS message
   FROM process_gate
- WHERE iif(seen, failed, required);
+ WHERE (required OR rule <> 'artifact')
+   AND iif(seen, failed, required);
 
 -- What keeps a task in the phase that the entry `visit` entered; no row:
 -- nothing.
@@ -383,8 +380,8 @@ CREATE VIEW IF NOT EXISTS process_proof AS
 SELECT v.seq AS visit, v.task_id, v.to_phase AS phase,
        (SELECT '[' || group_concat(item) || ']'
           FROM (SELECT '{"id":' || id || ',"kind":"' || kind || '","sha256":'
-                       || coalesce('"' || lower(hex(sha256)) || '"', 'null')
-                       || '}' AS item
+                       || iif(sha256 IS NULL, 'null}',
+                              '"' || lower(hex(sha256)) || '"}') AS item
                   FROM process_evidence
                  WHERE visit = v.seq
                  ORDER BY kind, name, id)) AS evidence
@@ -960,22 +957,21 @@ BEGIN
                      'missing_evidence') AS why,
                  'phase_ledger: task ''' || substr(NEW.task_id, 1, 100)
                  || ''', ' || NEW.from_phase || ': '
-                 || coalesce((SELECT group_concat(words, '; ')
-                                FROM (SELECT 'Semantic validation failed: '
-                                             || name || ': ' || why AS words
-                                        FROM process_artifact
-                                       WHERE visit = last AND why IS NOT NULL
-                                       ORDER BY kind, name))
-                             || iif(lacks IS NULL, '', '; '), '')
-                 || coalesce(lacks, '') AS words
-            FROM (SELECT last,
-                         (SELECT group_concat(message, '; ')
-                            FROM (SELECT message FROM process_lacking
-                                   WHERE visit = last
-                                   ORDER BY ordinal, kind)) AS lacks
-                    FROM (SELECT (SELECT seq FROM phase_ledger_entry
+                 || group_concat(message, '; ') AS words
+            FROM (SELECT ordinal, kind, message
+                    FROM process_lacking
+                   WHERE visit = (SELECT seq FROM phase_ledger_entry
                                    WHERE task_id = NEW.task_id
-                                   ORDER BY seq DESC LIMIT 1) AS last)));
+                                   ORDER BY seq DESC LIMIT 1)
+                   UNION ALL
+                  SELECT 1, kind, 'Semantic validation failed: ' || name
+                                  || ': ' || why
+                    FROM process_artifact
+                   WHERE why IS NOT NULL
+                     AND visit = (SELECT seq FROM phase_ledger_entry
+                                   WHERE task_id = NEW.task_id
+                                   ORDER BY seq DESC LIMIT 1)
+                   ORDER BY 1, 2, 3));
 END;
 
 -- No grave drift of the prompt is unresolved in the phase that is left.

@@ -23,6 +23,7 @@
 
 typedef enum ProcessSql {
   PROCESS_STATE,   /* where task ?1 is */
+  PROCESS_PROOF,   /* what was shown in visit ?1 */
   PROCESS_HELD,    /* who holds phase ?2 of task ?1 */
   PROCESS_ACQUIRE, /* it, for agent ?3 */
   PROCESS_RELEASE, /* it, of token ?3 */

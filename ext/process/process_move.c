@@ -8,6 +8,7 @@
 */
 #include <string.h>
 
+#include "core/digest.h"
 #include "process/process.h"
 
 /* A copy of a column, or NULL for a NULL. */
@@ -41,6 +42,39 @@ int process_held(HfConn *conn, const char *task, const char *phase,
   return err->rc;
 }
 
+/* The evidence of the phase that is left, in the words of process_proof, which
+** the wall compares it with: written here, it costs half. */
+static int move_proof(HfConn *conn, ProcessMove *move, HfError *err) {
+  sqlite3_stmt *stmt = process_take(conn, PROCESS_PROOF, err);
+  sqlite3_str *json;
+  char hex[2 * HF_SHA256_SIZE + 1];
+  int rc;
+  if (stmt == NULL) return err->rc;
+  json = sqlite3_str_new(conn->db);
+  sqlite3_bind_int64(stmt, 1, move->visit);
+  while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    sqlite3_str_appendall(json, sqlite3_str_length(json) ? "," : "[");
+    sqlite3_str_appendf(json, "{\"id\":%lld,\"kind\":\"%s\",\"sha256\":",
+                        sqlite3_column_int64(stmt, 0),
+                        (const char *)sqlite3_column_text(stmt, 1));
+    if (sqlite3_column_bytes(stmt, 2) == HF_SHA256_SIZE) {
+      hf_hex(sqlite3_column_blob(stmt, 2), HF_SHA256_SIZE, hex);
+      sqlite3_str_appendf(json, "\"%s\"}", hex);
+    } else {
+      sqlite3_str_appendall(json, "null}");
+    }
+  }
+  if (rc != SQLITE_DONE) hf_fail_db(err, conn->db);
+  process_give(conn, PROCESS_PROOF, &stmt);
+  if (sqlite3_str_length(json) == 0) {
+    sqlite3_free(sqlite3_str_finish(json));
+  } else {
+    sqlite3_str_appendchar(json, 1, ']');
+    move->proof = hf_str_finish(json, err);
+  }
+  return err->rc;
+}
+
 static void move_read(ProcessMove *move, sqlite3_stmt *stmt, HfError *err) {
   move->visit = sqlite3_column_int64(stmt, 0);
   move->from = move_column(stmt, 1, err);
@@ -48,13 +82,12 @@ static void move_read(ProcessMove *move, sqlite3_stmt *stmt, HfError *err) {
   move->actor = move_column(stmt, 3, err);
   move->mode = move_column(stmt, 4, err);
   move->first = move_column(stmt, 5, err);
-  move->proof = move_column(stmt, 6, err);
-  move->attested_size = sqlite3_column_bytes(stmt, 7);
+  move->attested_size = sqlite3_column_bytes(stmt, 6);
   if (move->attested_size == (int)sizeof(move->attested)) {
-    memcpy(move->attested, sqlite3_column_blob(stmt, 7),
+    memcpy(move->attested, sqlite3_column_blob(stmt, 6),
            sizeof(move->attested));
   }
-  move->floor = sqlite3_column_int64(stmt, 8);
+  move->floor = sqlite3_column_int64(stmt, 7);
   if (err->rc == SQLITE_OK && move->mode == NULL) {
     hf_fail(err, SQLITE_CORRUPT_VTAB, "process_mode says nothing; restore it");
   }
@@ -72,7 +105,8 @@ int process_state(HfConn *conn, ProcessMove *move, HfError *err) {
     hf_fail_db(err, conn->db);
   }
   process_give(conn, PROCESS_STATE, &stmt);
-  if (err->rc == SQLITE_OK && move->from != NULL) {
+  if (err->rc == SQLITE_OK && move->from != NULL &&
+      move_proof(conn, move, err) == SQLITE_OK) {
     process_held(conn, move->task, move->from, &move->left, &move->left_holder,
                  &expires_in, err);
   }

@@ -11,13 +11,16 @@ static const char *const statement_sql[PROCESS_SQLS] = {
         "SELECT e.seq, e.to_phase, e.kind, e.agent,"
         " (SELECT mode FROM main.process_mode),"
         " (SELECT name FROM main.process_phase ORDER BY ordinal LIMIT 1),"
-        " (SELECT evidence FROM main.process_proof WHERE visit = e.seq),"
         " (SELECT entry_hash FROM main.process_baseline"
         "   WHERE task_id = ?1 AND phase = e.to_phase),"
         " (SELECT token FROM main.phase_ledger_entry WHERE task_id = ?1"
         "   AND token IS NOT NULL ORDER BY seq DESC LIMIT 1)"
-        " FROM (SELECT 1) LEFT JOIN (SELECT * FROM main.phase_ledger_entry"
-        " WHERE task_id = ?1 ORDER BY seq DESC LIMIT 1) AS e",
+        " FROM (SELECT 1) LEFT JOIN main.phase_ledger_entry AS e"
+        " ON e.seq = (SELECT max(seq) FROM main.phase_ledger_entry"
+        " WHERE task_id = ?1)",
+    [PROCESS_PROOF] =
+        "SELECT id, kind, sha256 FROM main.process_evidence WHERE visit = ?1"
+        " ORDER BY kind, name, id",
     [PROCESS_HELD] = "SELECT token, holder, expires_in FROM main.process_held"
                      " WHERE resource = ?1 || '/' || ?2",
     [PROCESS_ACQUIRE] =
