@@ -227,12 +227,15 @@ CREATE TABLE IF NOT EXISTS process_counter(
 CREATE VIEW IF NOT EXISTS process_mode AS
 SELECT CASE
          WHEN (SELECT value FROM flag_value
-                WHERE name = 'DISABLE_PHASE_ENFORCEMENT') IS '1' THEN 'off'
-         WHEN value IN ('observe', 'off')                        THEN value
-         ELSE                                                         'enforce'
-       END AS mode
-  FROM (SELECT (SELECT value FROM flag_value
-                 WHERE name = 'PHASE_ENFORCEMENT') AS value);
+                WHERE name = 'DISABLE_PHASE_ENFORCEMENT') IS '1'
+         THEN 'off'
+         ELSE CASE (SELECT value FROM flag_value
+                     WHERE name = 'PHASE_ENFORCEMENT')
+                WHEN 'observe' THEN 'observe'
+                WHEN 'off'     THEN 'off'
+                ELSE                'enforce'
+              END
+       END AS mode;
 
 -- The leases that are held now; expires_in: seconds.
 CREATE VIEW IF NOT EXISTS process_held AS
