@@ -166,6 +166,11 @@ static int apply_table(RetRun *run, int i, HfError *err) {
   RetDone *done = &run->done[i];
   sqlite3_int64 began = retention_ticks();
   done->complete = 1;
+  /* What went elsewhere may have brought something here: by a trigger. */
+  if (t->idle >= 0 && run->deleted == 0) {
+    done->kept = t->idle;
+    return err->rc;
+  }
   retention_where(&run->model, t, err);
   retention_guard_parent(&run->model, t, err);
   if (err->rc == SQLITE_OK && !t->barred) retention_batches(run, i, err);
@@ -284,6 +289,26 @@ static int apply_go(RetRun *run, const char *options, HfTxn *txn, char **report,
   return err->rc;
 }
 
+/* Reading is done before the lock is taken.  What changes until then is seen by
+** the batches.  An open statement makes all of it one transaction, which takes
+** less time than one for each table. */
+static int apply_read(HfConn *conn, sqlite3_int64 now,
+                      const RetOptions *options, RetModel *model,
+                      HfError *err) {
+  sqlite3_stmt *open = NULL;
+  if (err->rc != SQLITE_OK) return err->rc;
+  if (sqlite3_prepare_v2(conn->db, "SELECT 1 FROM main.retention_policy", -1,
+                         &open, NULL) == SQLITE_OK) {
+    sqlite3_step(open);
+  }
+  if (retention_model_load(conn, now, options, model, err) == SQLITE_OK) {
+    model->apply = 1;
+    retention_guard_clock(model, err);
+  }
+  sqlite3_finalize(open);
+  return err->rc;
+}
+
 /*
 ** retention_apply([now [, options]])
 **
@@ -314,15 +339,8 @@ static void apply_function(sqlite3_context *context, int argc,
   if (err.rc == SQLITE_OK && argc > 1) {
     json = (const char *)sqlite3_value_text(argv[1]);
   }
-  /* Reading is done before the lock is taken.  What changes until then is seen
-  ** by the batches. */
   run.started = retention_ticks();
-  if (err.rc == SQLITE_OK &&
-      retention_model_load(conn, now, &options, &run.model, &err) ==
-          SQLITE_OK) {
-    run.model.apply = 1;
-    retention_guard_clock(&run.model, &err);
-  }
+  apply_read(conn, now, &options, &run.model, &err);
   if (err.rc == SQLITE_OK &&
       hf_txn_begin(conn->db, "main", function, &txn, &err) == SQLITE_OK) {
     apply_go(&run, json, &txn, &report, &err);

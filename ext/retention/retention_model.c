@@ -30,6 +30,7 @@ void retention_model_clear(RetModel *model) {
   for (i = 0; i < model->tables; i++) model_table_clear(&model->table[i]);
   sqlite3_free(model->table);
   sqlite3_free(model->order);
+  retention_schema_clear(&model->schema);
   sqlite3_free(model->clock_words);
   sqlite3_free(model->signature);
   memset(model, 0, sizeof(*model));
@@ -50,86 +51,31 @@ enum {
   MODEL_TIME,
   MODEL_UNIT,
   MODEL_KEEP,
-  MODEL_PARENT_POLICY,
   MODEL_PARENT,
   MODEL_PARENT_KEY,
   MODEL_CHILD_KEY,
   MODEL_FILTER,
-  MODEL_NAME,
-  MODEL_HIDDEN,
-  MODEL_WR,
   MODEL_FLOOR,
   MODEL_FLOOR_TIME,
   MODEL_FLOOR_UNIT,
   MODEL_LATEST,
-  MODEL_LATEST_KEY,
   MODEL_THIN,
-  MODEL_TARGET_POLICY,
   MODEL_TARGET,
-  MODEL_HOLDS,
-  MODEL_WORDS
+  MODEL_HOLDS
 };
 
-/* The schema, read once: n is a name to look for.  s: tables and views, of
-** which `hidden` may have a column that hides the rowid; l: of what kind tables
-** are; v: virtual ones; g: tables under a ledger. */
-static const char model_schema[] =
-    "WITH s AS MATERIALIZED (SELECT name COLLATE NOCASE AS n, name, type,"
-    "  rootpage, instr(lower(sql), 'rowid') > 0 AS hidden"
-    "  FROM main.sqlite_schema WHERE type IN ('table', 'view')),"
-    " l AS MATERIALIZED (SELECT name, type, wr FROM pragma_table_list"
-    "  WHERE schema = 'main'),"
-    " v AS MATERIALIZED (SELECT name FROM main.sqlite_schema"
-    "  WHERE type = 'table' AND rootpage = 0),"
-    " g AS MATERIALIZED (SELECT tbl_name COLLATE NOCASE AS n"
-    "  FROM main.sqlite_schema WHERE type = 'trigger'"
-    "   AND instr(name, '_track_') AND instr(sql, 'attest_canonical('))";
-
 static const char model_select[] =
-    " SELECT p.table_name, p.tier, p.time_column, p.time_unit,"
-    " coalesce(p.keep_ms, t.keep_ms), p.parent_table, q.name, p.parent_key,"
-    " p.child_key, p.keep_filter, s.name, s.hidden,"
-    " iif(s.rootpage > 0, l.wr, NULL),"
-    " f.min_keep_ms, f.time_column, f.time_unit, k.keep_rows,"
-    " (SELECT coalesce(group_concat(printf('\"%w\".\"%w\"', s.name, value),"
-    "   ', '), '') FROM json_each(k.key_columns)),"
-    " EXISTS (SELECT 1 FROM main.retention_thin"
-    "  WHERE table_name = p.table_name),"
-    " r.target, y.name,"
-    " EXISTS (SELECT 1 FROM main.retention_hold"
-    "  WHERE table_name = p.table_name),";
-
-/* Why no row goes, as far as the schema says.  Tables behind a virtual table,
-** under a ledger, or of SQLite and Holdfast have their own ways to lose rows,
-** or none. */
-static const char model_words[] =
-    " CASE WHEN l.type IS NULL"
-    " THEN 'there is no such table; drop the policy'"
-    " WHEN l.type = 'view' THEN 'it is a view; name the tables behind it'"
-    " WHEN l.type <> 'table'"
-    " THEN 'it is a virtual table, or part of one; name an ordinary one'"
-    " WHEN EXISTS (SELECT 1 FROM v WHERE s.name COLLATE NOCASE IN"
-    "   (" HF_SQL_PARTS "))"
-    " THEN 'it is part of a ledger or lease table, which keeps its rows'"
-    " WHEN EXISTS (SELECT 1 FROM g WHERE g.n = s.name)"
-    " THEN 'it is under a ledger; ledger_untrack() first, or keep its rows'"
-    " WHEN lower(substr(s.name, 1, 7)) = 'sqlite_'"
-    "   OR lower(substr(s.name, 1, 9)) = 'holdfast_'"
-    "   OR lower(substr(s.name, 1, 10)) = 'retention_'"
-    "   OR lower(s.name) = 'lease_high_water'"
-    " THEN 'it belongs to SQLite or Holdfast' END";
-
-static const char model_from[] =
+    "SELECT p.table_name, p.tier, p.time_column, p.time_unit,"
+    " coalesce(p.keep_ms, t.keep_ms), p.parent_table, p.parent_key,"
+    " p.child_key, p.keep_filter, f.min_keep_ms, f.time_column, f.time_unit,"
+    " k.keep_rows, p.table_name IN (SELECT table_name FROM "
+    "main.retention_thin),"
+    " r.target, p.table_name IN (SELECT table_name FROM main.retention_hold)"
     " FROM main.retention_policy AS p"
     " LEFT JOIN main.retention_tier AS t ON t.tier = p.tier"
-    " LEFT JOIN s ON s.n = p.table_name"
-    " LEFT JOIN l ON l.name = s.name"
     " LEFT JOIN main.retention_floor AS f ON f.table_name = p.table_name"
     " LEFT JOIN main.retention_latest AS k ON k.table_name = p.table_name"
     " LEFT JOIN main.retention_rollup AS r ON r.table_name = p.table_name"
-    " LEFT JOIN s AS q ON q.n = p.parent_table AND q.type = 'table'"
-    "  AND q.rootpage > 0"
-    " LEFT JOIN s AS y ON y.n = r.target"
     " WHERE p.enabled = 1 AND p.tier <> 'permanent' ORDER BY p.table_name";
 
 /* A column's text, or NULL. */
@@ -180,11 +126,12 @@ static char *model_column(const RetModel *model, sqlite3_stmt *stmt, int at,
 
 /* What finds a row, and its primary key.  Most tables have a rowid that no
 ** column can hide, and the key is asked for by holds alone. */
-static int model_keys(const RetModel *model, RetTable *t, int wr, int hidden,
+static int model_keys(const RetModel *model, RetTable *t, const RetName *known,
                       HfError *err) {
+  int wr = known->without_rowid;
   sqlite3_stmt *stmt = NULL;
   t->id_count = t->key_count = 1;
-  if (!wr && !hidden && !t->holds) {
+  if (!known->hidden && !t->holds) {
     t->ids = hf_format(err, "rowid");
     t->key = hf_format(err, "rowid");
     return err->rc;
@@ -210,6 +157,10 @@ static int model_keys(const RetModel *model, RetTable *t, int wr, int hidden,
     if (wr) t->id_count = t->key_count;
   }
   sqlite3_finalize(stmt);
+  if (err->rc == SQLITE_OK && !t->barred && t->ids == NULL) {
+    retention_bar(t, hf_format(err, "its columns hide its rowid under every "
+                                    "name; rename one"));
+  }
   return err->rc;
 }
 
@@ -231,17 +182,37 @@ static int model_columns(const RetModel *model, sqlite3_stmt *stmt, RetTable *t,
   model_need(t, stmt, MODEL_CHILD_KEY, t->child_key, "it has no column ", err);
   if (!t->barred && t->child_key != NULL && t->parent_key == NULL) {
     retention_bar(t, hf_format(err, "there is no %s.%s",
-                               sqlite3_column_text(stmt, MODEL_PARENT_POLICY),
+                               sqlite3_column_text(stmt, MODEL_PARENT),
                                sqlite3_column_text(stmt, MODEL_PARENT_KEY)));
   }
   model_need(t, stmt, MODEL_FLOOR_TIME, t->floor_time,
              "it is locked by a column that is gone: ", err);
-  model_need(t, stmt, MODEL_TARGET_POLICY, t->target,
+  model_need(t, stmt, MODEL_TARGET, t->target,
              "the target of its roll-up is gone: ", err);
   return err->rc;
 }
 
-static void model_read_limits(sqlite3_stmt *stmt, RetTable *t, HfError *err) {
+/* The spelling of a name in the schema, or of one that is not there. */
+static char *model_spelling(const RetName *known, sqlite3_stmt *stmt, int at,
+                            HfError *err) {
+  if (known == NULL) return at < 0 ? NULL : model_text(stmt, at, err);
+  return hf_format(err, "%s", known->name);
+}
+
+/* The other tables and views that the policy names. */
+static void model_read_others(const RetModel *model, sqlite3_stmt *stmt,
+                              RetTable *t, HfError *err) {
+  const RetName *parent = retention_schema_find(
+      &model->schema, (const char *)sqlite3_column_text(stmt, MODEL_PARENT));
+  const RetName *target = retention_schema_find(
+      &model->schema, (const char *)sqlite3_column_text(stmt, MODEL_TARGET));
+  if (parent != NULL && (parent->view || parent->virtual)) parent = NULL;
+  t->parent = model_spelling(parent, stmt, -1, err);
+  t->target = model_spelling(target, stmt, -1, err);
+}
+
+static void model_read_limits(const RetModel *model, sqlite3_stmt *stmt,
+                              RetTable *t, HfError *err) {
   const char *unit = (const char *)sqlite3_column_text(stmt, MODEL_UNIT);
   t->unit = retention_unit(unit);
   t->keep =
@@ -250,42 +221,44 @@ static void model_read_limits(sqlite3_stmt *stmt, RetTable *t, HfError *err) {
   unit = (const char *)sqlite3_column_text(stmt, MODEL_FLOOR_UNIT);
   t->floor_unit = retention_unit(unit);
   t->latest = sqlite3_column_int64(stmt, MODEL_LATEST);
-  t->latest_key = model_text(stmt, MODEL_LATEST_KEY, err);
+  if (t->latest > 0) {
+    hf_query_text(model->conn->db, err, &t->latest_key,
+                  "SELECT coalesce(group_concat(printf('\"%%w\".\"%%w\"', %Q,"
+                  " value), ', '), '') FROM main.retention_latest,"
+                  " json_each(key_columns) WHERE table_name = %Q",
+                  t->name, t->name);
+  }
   t->thin = sqlite3_column_int(stmt, MODEL_THIN);
-  t->target = model_text(stmt, MODEL_TARGET, err);
   t->holds = sqlite3_column_int(stmt, MODEL_HOLDS);
-  t->there = sqlite3_column_type(stmt, MODEL_WR) != SQLITE_NULL;
 }
 
-static int model_read(const RetModel *model, sqlite3_stmt *stmt, RetTable *t,
+static int model_read(RetModel *model, sqlite3_stmt *stmt, RetTable *t,
                       HfError *err) {
   const char *filter = (const char *)sqlite3_column_text(stmt, MODEL_FILTER);
+  const char *policy = (const char *)sqlite3_column_text(stmt, MODEL_POLICY);
+  const RetName *known = retention_schema_find(&model->schema, policy);
+  const char *words;
   t->parent_at = -1;
+  t->idle = -1;
+  t->there = known != NULL && !known->view && !known->virtual;
   t->tier = hf_column_text(stmt, MODEL_TIER, err);
-  t->name = model_text(stmt,
-                       sqlite3_column_type(stmt, MODEL_NAME) == SQLITE_NULL
-                           ? MODEL_POLICY
-                           : MODEL_NAME,
-                       err);
-  t->parent = model_text(stmt, MODEL_PARENT, err);
+  t->name = model_spelling(known, stmt, MODEL_POLICY, err);
   t->keep_filter = model_text(stmt, MODEL_FILTER, err);
-  if (err->rc == SQLITE_OK) model_read_limits(stmt, t, err);
+  if (err->rc == SQLITE_OK) model_read_limits(model, stmt, t, err);
+  if (err->rc == SQLITE_OK) model_read_others(model, stmt, t, err);
   if (filter != NULL &&
       (size_t)sqlite3_column_bytes(stmt, MODEL_FILTER) != strlen(filter)) {
     retention_bar(t, hf_format(err, "its keep_filter holds a NUL"));
   }
-  if (sqlite3_column_type(stmt, MODEL_WORDS) != SQLITE_NULL) {
-    retention_bar(t, model_text(stmt, MODEL_WORDS, err));
-    return err->rc;
+  if (known != NULL) {
+    retention_schema_detail(model->conn, &model->schema, known, err);
   }
-  if (err->rc == SQLITE_OK &&
-      model_keys(model, t, sqlite3_column_int(stmt, MODEL_WR),
-                 sqlite3_column_int(stmt, MODEL_HIDDEN), err) == SQLITE_OK) {
-    model_columns(model, stmt, t, err);
-  }
-  if (err->rc == SQLITE_OK && !t->barred && t->ids == NULL) {
-    retention_bar(t, hf_format(err, "its columns hide its rowid under every "
-                                    "name; rename one"));
+  words = retention_schema_words(known);
+  if (words != NULL) {
+    retention_bar(t, hf_format(err, "%s", words));
+  } else if (err->rc == SQLITE_OK &&
+             model_columns(model, stmt, t, err) == SQLITE_OK) {
+    model_keys(model, t, known, err);
   }
   return err->rc;
 }
@@ -293,8 +266,7 @@ static int model_read(const RetModel *model, sqlite3_stmt *stmt, RetTable *t,
 static int model_tables(RetModel *model, HfError *err) {
   sqlite3_stmt *stmt = NULL;
   int rc = SQLITE_DONE;
-  hf_prepare(model->conn->db, &stmt, err, "%s%s%s%s", model_schema,
-             model_select, model_words, model_from);
+  hf_prepare(model->conn->db, &stmt, err, "%s", model_select);
   while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
     RetTable *more = sqlite3_realloc64(
         model->table, sizeof(*more) * (sqlite3_uint64)(model->tables + 1));
@@ -476,10 +448,12 @@ int retention_model_load(HfConn *conn, sqlite3_int64 now,
             "holdfast_install('retention')");
   }
   if (err->rc == SQLITE_OK) model->signature = retention_signature(conn, err);
+  retention_schema_read(conn, &model->schema, err);
   if (model_tables(model, err) != SQLITE_OK ||
       hf_clock_now(hf_clock_vfs(conn->db, "main"), &model->clock, err) !=
           SQLITE_OK ||
-      model->tables == 0 || model_foreigns(model, err) != SQLITE_OK) {
+      model->tables == 0 ||
+      (model->schema.references && model_foreigns(model, err) != SQLITE_OK)) {
     return err->rc;
   }
   if (model->clock > now) model->clock = now;
