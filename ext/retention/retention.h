@@ -241,6 +241,7 @@ typedef struct RetRun {
   RetModel model;
   sqlite3_int64 run;
   sqlite3_int64 started; /* ms, of the steady clock */
+  sqlite3_int64 rested;  /* when it last let others write */
   sqlite3_int64 deleted;
   int complete;
   RetDone *done; /* one a table, in the order */
@@ -251,6 +252,9 @@ sqlite3_int64 retention_ticks(void);
 
 /* Is the run's budget used up? */
 int retention_spent(const RetRun *run);
+
+/* Between two batches: let others write, when it is time to. */
+int retention_rest(RetRun *run, HfError *err);
 
 /* Let go what goes of the i-th table in the order. */
 int retention_batches(RetRun *run, int i, HfError *err);

@@ -25,6 +25,29 @@ int retention_spent(const RetRun *run) {
          (o->max_rows >= 0 && run->deleted >= o->max_rows);
 }
 
+/* Whoever waits for the lock looks for it from time to time, every other
+** millisecond with busy_policy('fair'), and would hardly ever find it between
+** two batches.  So it is left alone for a moment, and for as long as somebody
+** takes it in that, but no longer than the batches took. */
+int retention_rest(RetRun *run, HfError *err) {
+  sqlite3 *db = run->model.conn->db;
+  sqlite3_vfs *vfs = hf_clock_vfs(db, "main");
+  sqlite3_int64 since = retention_ticks(), took = since - run->rested;
+  sqlite3_int64 before, version = 0;
+  if (!sqlite3_get_autocommit(db) || took < run->model.options.batch_ms / 2) {
+    return err->rc;
+  }
+  hf_query_int(db, err, 0, &version, "PRAGMA main.data_version");
+  do {
+    before = version;
+    vfs->xSleep(vfs, 1000);
+    hf_query_int(db, err, 0, &version, "PRAGMA main.data_version");
+  } while (err->rc == SQLITE_OK && version != before &&
+           retention_ticks() - since < took);
+  run->rested = retention_ticks();
+  return err->rc;
+}
+
 /* ---- the log ------------------------------------------------------------- */
 
 /* Step a statement that writes the i-th row of the log; its first two
@@ -119,6 +142,7 @@ static int apply_vacuum(RetRun *run, HfError *err) {
       break;
     }
     before = left;
+    retention_rest(run, err);
     hf_exec(db, err, "PRAGMA main.incremental_vacuum(500)");
     apply_pragma(db, "freelist_count", &left, err);
   }
@@ -339,7 +363,7 @@ static void apply_function(sqlite3_context *context, int argc,
   if (err.rc == SQLITE_OK && argc > 1) {
     json = (const char *)sqlite3_value_text(argv[1]);
   }
-  run.started = retention_ticks();
+  run.started = run.rested = retention_ticks();
   apply_read(conn, now, &options, &run.model, &err);
   if (err.rc == SQLITE_OK &&
       hf_txn_begin(conn->db, "main", function, &txn, &err) == SQLITE_OK) {

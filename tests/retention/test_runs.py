@@ -155,38 +155,6 @@ def test_interrupted(many):
     assert many.apply()["deleted"] == 4000 - gone
 
 
-def test_writers_wait_for_one_batch(tmp_path):
-    """A writer between batches: none waits for the whole of it."""
-    path = tmp_path / "t.db"
-    db = make(path)
-    db.run("CREATE INDEX v ON violations(created_at)")
-    fill(db, 200000)
-    db.policy("violations")
-    other = apsw.Connection(str(path))
-    other.setbusytimeout(10000)
-    other.cursor().execute("PRAGMA synchronous=OFF")
-    waits, ready = [], threading.Event()
-
-    def write():
-        ready.set()
-        while len(waits) < 40:
-            began = time.monotonic()
-            other.cursor().execute("INSERT INTO detections(file) VALUES ('x')")
-            waits.append(time.monotonic() - began)
-            time.sleep(0.005)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    ready.wait()
-    began = time.monotonic()
-    assert db.apply()["deleted"] == 200000
-    took = time.monotonic() - began
-    writer.join()
-    assert max(waits) < max(1.0, took)
-    db.close()
-    other.close()
-
-
 def test_a_hold_that_comes_meanwhile(many):
     """The plan of a run is not what a hold was when it began."""
     many.run("CREATE TRIGGER late AFTER DELETE ON violations WHEN OLD.id = 50"
