@@ -254,7 +254,7 @@ static int model_read(RetModel *model, sqlite3_stmt *stmt, RetTable *t,
     retention_schema_detail(model->conn, &model->schema, known, err);
   }
   words = retention_schema_words(known);
-  if (words != NULL) {
+  if (known == NULL || words != NULL) {
     retention_bar(t, hf_format(err, "%s", words));
   } else if (err->rc == SQLITE_OK &&
              model_columns(model, stmt, t, err) == SQLITE_OK) {
