@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS confidence_setting(
   share_count  INTEGER NOT NULL DEFAULT 10 CHECK (share_count > 0),
   share_rate   REAL NOT NULL DEFAULT 0.5 CHECK (share_rate BETWEEN 0 AND 1),
   share_ms     INTEGER NOT NULL DEFAULT 2592000000 CHECK (share_ms >= 0),
+  target_count INTEGER NOT NULL DEFAULT 10 CHECK (target_count > 1),
+  target_ms    INTEGER NOT NULL DEFAULT 604800000 CHECK (target_ms >= 0),
   now          INTEGER CHECK (now >= 0)
 ) STRICT;
 
@@ -834,6 +836,21 @@ SELECT author, count(*) AS times, min(first_at) AS first_at,
          WHERE f.action = 'dismiss')
  WHERE at - first_at <= burst_ms
  GROUP BY author;
+
+-- Targets: who dismissed target_count findings of one pattern within target_ms,
+-- at any time, and how often that was reached.
+CREATE VIEW IF NOT EXISTS confidence_target AS
+SELECT author, pattern_id, count(*) AS times, min(first_at) AS first_at,
+       max(at) AS last_at
+  FROM (SELECT f.author, f.pattern_id, f.at, s.target_ms,
+               lag(f.at, s.target_count - 1) OVER
+                 (PARTITION BY f.author, f.pattern_id
+                  ORDER BY f.at, f.id) AS first_at
+          FROM confidence_feedback AS f
+          JOIN confidence_setting AS s
+         WHERE f.action = 'dismiss')
+ WHERE at - first_at <= target_ms
+ GROUP BY author, pattern_id;
 
 -- Shares: who dismissed more than share_rate of at least share_count findings
 -- that he acted on within the last share_ms.

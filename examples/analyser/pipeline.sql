@@ -1,8 +1,7 @@
 -- Which tables of the pipeline received nothing in the last run?  Many of the
 -- original's were empty for years, and nobody saw it.  Needs schema.sql only.
 --
--- As an evidence requirement: a run counts when SELECT count(*) FROM
--- pipeline_silent is 0.
+-- evidence.sql makes it a requirement: a run counts when no table is named.
 
 CREATE VIEW pipeline_silent AS
 WITH last(at) AS (SELECT max(started_at) FROM scan_history),

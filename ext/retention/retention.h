@@ -3,6 +3,7 @@
 **
 **   retention_options.c  options as JSON
 **   retention_text.c     times and foreign expressions as SQL text
+**   retention_schema.c   the tables of the database
 **   retention_model.c    the policies, the tables, their foreign keys
 **   retention_where.c    the conditions under which a row goes
 **   retention_guard.c    what keeps a table from being cleaned at all
@@ -46,6 +47,42 @@ typedef struct RetOptions {
 int retention_options(sqlite3 *db, const char *function, const char *json,
                       RetOptions *options, HfError *err);
 
+/* ---- schema -------------------------------------------------------------- */
+
+/* A table or view.  The last three are known by retention_schema_detail. */
+typedef struct RetName {
+  char *name;
+  int view, virtual;
+  int hidden;  /* a column of it may hide the rowid, or it has none */
+  int tracked; /* a trigger writes it to a ledger */
+  int without_rowid;
+  int shadow; /* of a virtual table */
+  int part;   /* of a ledger or lease table */
+} RetName;
+
+typedef struct RetSchema {
+  RetName *name; /* sorted, whatever the case */
+  int names;
+  int virtuals;   /* of them */
+  int references; /* some table may have a foreign key */
+  int detailed;
+} RetSchema;
+
+int retention_schema_read(HfConn *conn, RetSchema *schema, HfError *err);
+void retention_schema_clear(RetSchema *schema);
+
+/* NULL: there is none of that name, or the name is NULL. */
+const RetName *retention_schema_find(const RetSchema *schema, const char *name);
+
+/* See to it that all is known of that one. */
+int retention_schema_detail(HfConn *conn, RetSchema *schema,
+                            const RetName *name, HfError *err);
+
+/* Why no row goes from it, as far as the schema says; NULL: nothing is wrong.
+** Tables behind a virtual table, under a ledger, or of SQLite and Holdfast have
+** their own ways to lose rows, or none. */
+const char *retention_schema_words(const RetName *name);
+
 /* ---- model --------------------------------------------------------------- */
 
 typedef enum RetUnit { RET_S, RET_MS, RET_ISO, RET_JULIAN } RetUnit;
@@ -84,6 +121,7 @@ typedef struct RetTable {
   char *target;         /* of the roll-up */
   int holds;            /* there are some */
   int there;            /* it is a table, whose rows can be counted */
+  sqlite3_int64 idle;   /* its rows, when none goes by its age alone, or -1 */
 
   RetForeign *foreign;
   int foreigns;
@@ -108,6 +146,7 @@ typedef struct RetModel {
   sqlite3_int64 clock; /* by which floors are measured, never after now */
   RetOptions options;
   int apply; /* rows of other tables are gone by now, not by the plan */
+  RetSchema schema;
   RetTable *table;
   int tables;
   int *order; /* in which they are cleaned */
@@ -134,6 +173,11 @@ char *retention_signature(HfConn *conn, HfError *err);
 /* Append: the value, an SQL text, in this unit, is a time before `ms`. */
 void retention_text_before(sqlite3_str *sql, const char *value, RetUnit unit,
                            sqlite3_int64 ms);
+
+/* Append the part of that which an index serves, and without which no value is
+** before `ms`. */
+void retention_text_bound(sqlite3_str *sql, const char *value, RetUnit unit,
+                          sqlite3_int64 ms);
 
 /* Append: the value as milliseconds since 1970. */
 void retention_text_ms(sqlite3_str *sql, const char *value, RetUnit unit);
@@ -163,7 +207,7 @@ void retention_bar(RetTable *table, char *words);
 /* ---- guards -------------------------------------------------------------- */
 
 /* Is the clock one that the data can have?  Are the tables' units?  Sets
-** clock_words and bars tables. */
+** clock_words, bars tables, and for apply says which are idle. */
 int retention_guard_clock(RetModel *model, HfError *err);
 
 /* Is referential clean-up of the table plausible? */
@@ -197,6 +241,7 @@ typedef struct RetRun {
   RetModel model;
   sqlite3_int64 run;
   sqlite3_int64 started; /* ms, of the steady clock */
+  sqlite3_int64 rested;  /* when it last let others write */
   sqlite3_int64 deleted;
   int complete;
   RetDone *done; /* one a table, in the order */
@@ -207,6 +252,9 @@ sqlite3_int64 retention_ticks(void);
 
 /* Is the run's budget used up? */
 int retention_spent(const RetRun *run);
+
+/* Between two batches: let others write, when it is time to. */
+int retention_rest(RetRun *run, HfError *err);
 
 /* Let go what goes of the i-th table in the order. */
 int retention_batches(RetRun *run, int i, HfError *err);

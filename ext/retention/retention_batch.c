@@ -367,7 +367,7 @@ static int batch_all(Batch *b, sqlite3_value **from, HfError *err) {
                      "rows that should go do not: a trigger keeps them "
                      "(RAISE(IGNORE)); drop it, or filter them");
     }
-    if (b->table->self) break;
+    if (b->table->self || retention_rest(b->run, err) != SQLITE_OK) break;
     if (batch_bind(b, b->find, from, err) == SQLITE_OK) {
       batch_find(b, b->find, from, &found, err);
     }

@@ -3,6 +3,7 @@
 ** unit that is not that of its times, a parent table that looks wrong.  And the
 ** counting of what goes.
 */
+#include <math.h>
 #include <string.h>
 
 #include "retention/retention.h"
@@ -48,30 +49,78 @@ static void guard_unit(const RetModel *model, RetTable *t, const char *type,
   }
 }
 
-/* The newest time of a table, if it has one. */
-static int guard_newest(const RetModel *model, RetTable *t, int *there,
-                        sqlite3_int64 *newest, HfError *err) {
-  sqlite3_str *sql = sqlite3_str_new(NULL);
-  sqlite3_stmt *stmt = NULL;
-  char *text;
-  *there = 0;
-  sqlite3_str_appendall(sql, "SELECT typeof(x), x, ");
+/* The newest time of a table: the value, and for a text the milliseconds. */
+static char *guard_newest_sql(const RetTable *t, HfError *err) {
+  sqlite3_str *sql;
+  if (t->unit != RET_ISO) {
+    return hf_format(err, "SELECT max(%s) FROM main.\"%w\"", t->time, t->name);
+  }
+  sql = sqlite3_str_new(NULL);
+  sqlite3_str_appendall(sql, "SELECT x, ");
   retention_text_ms(sql, "x", t->unit);
   sqlite3_str_appendf(sql, " FROM (SELECT max(%s) AS x FROM main.\"%w\")",
                       t->time, t->name);
-  text = hf_str_finish(sql, err);
-  if (text != NULL) hf_prepare(model->conn->db, &stmt, err, "%s", text);
-  sqlite3_free(text);
+  return hf_str_finish(sql, err);
+}
+
+static sqlite3_int64 guard_number(sqlite3_stmt *stmt, RetUnit unit) {
+  double ms = round(guard_ms(sqlite3_column_double(stmt, 0), unit));
+  if (unit == RET_MS && sqlite3_column_type(stmt, 0) == SQLITE_INTEGER) {
+    return sqlite3_column_int64(stmt, 0);
+  }
+  if (ms >= 9.2e18) return INT64_MAX;
+  return ms <= -9.2e18 ? INT64_MIN : (sqlite3_int64)ms;
+}
+
+static int guard_newest(const RetModel *model, RetTable *t, int *there,
+                        sqlite3_int64 *newest, HfError *err) {
+  static const char *const name[] = {"", "integer", "real", "text", "blob"};
+  sqlite3_stmt *stmt = NULL;
+  char *sql = guard_newest_sql(t, err);
+  *there = 0;
+  if (sql != NULL) hf_prepare(model->conn->db, &stmt, err, "%s", sql);
+  sqlite3_free(sql);
   if (err->rc != SQLITE_OK) return err->rc;
   if (sqlite3_step(stmt) != SQLITE_ROW) {
     hf_fail_db(err, model->conn->db);
-  } else if (sqlite3_column_type(stmt, 1) != SQLITE_NULL) {
-    const char *type = (const char *)sqlite3_column_text(stmt, 0);
-    guard_unit(model, t, type ? type : "", sqlite3_column_double(stmt, 1), err);
-    *there = !t->barred && sqlite3_column_type(stmt, 2) == SQLITE_INTEGER;
-    *newest = sqlite3_column_int64(stmt, 2);
+  } else if (sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
+    guard_unit(model, t, name[sqlite3_column_type(stmt, 0)],
+               sqlite3_column_double(stmt, 0), err);
+    *there = !t->barred && (t->unit != RET_ISO ||
+                            sqlite3_column_type(stmt, 1) == SQLITE_INTEGER);
+    *newest = t->unit != RET_ISO ? guard_number(stmt, t->unit)
+                                 : sqlite3_column_int64(stmt, 1);
   }
   sqlite3_finalize(stmt);
+  return err->rc;
+}
+
+/* Does nothing but its age say whether a row goes?  Then what else there is to
+** be read and checked of the table can wait until one is old enough. */
+static int guard_by_age(const RetTable *t) {
+  return t->time != NULL && t->keep >= 0 && t->child_key == NULL && !t->thin &&
+         t->latest == 0 && !t->holds && t->keep_filter == NULL &&
+         t->foreigns == 0;
+}
+
+/* Is no row of such a table old enough?  Mostly so, and this is the shortest
+** way to know.  idle: its rows then, or -1. */
+static int guard_idle(const RetModel *model, RetTable *t, HfError *err) {
+  sqlite3_str *sql;
+  sqlite3_int64 old = 1;
+  char *text;
+  if (t->barred || !guard_by_age(t) || err->rc != SQLITE_OK) return err->rc;
+  sql = sqlite3_str_new(NULL);
+  sqlite3_str_appendf(sql, "SELECT 1 FROM main.\"%w\" WHERE ", t->name);
+  retention_text_bound(sql, t->time, t->unit, model->now - t->keep);
+  sqlite3_str_appendall(sql, " LIMIT 1");
+  text = hf_str_finish(sql, err);
+  if (text != NULL) hf_query_int(model->conn->db, err, 0, &old, "%s", text);
+  sqlite3_free(text);
+  if (err->rc == SQLITE_OK && !old) {
+    hf_query_int(model->conn->db, err, 0, &t->idle,
+                 "SELECT count(*) FROM main.\"%w\"", t->name);
+  }
   return err->rc;
 }
 
@@ -90,6 +139,7 @@ static const RetTable *guard_all(RetModel *model, sqlite3_int64 *newest,
       *newest = time;
       found = t;
     }
+    if (model->apply) guard_idle(model, t, err);
   }
   return found;
 }

@@ -30,6 +30,7 @@ void retention_model_clear(RetModel *model) {
   for (i = 0; i < model->tables; i++) model_table_clear(&model->table[i]);
   sqlite3_free(model->table);
   sqlite3_free(model->order);
+  retention_schema_clear(&model->schema);
   sqlite3_free(model->clock_words);
   sqlite3_free(model->signature);
   memset(model, 0, sizeof(*model));
@@ -54,122 +55,24 @@ enum {
   MODEL_PARENT_KEY,
   MODEL_CHILD_KEY,
   MODEL_FILTER,
-  MODEL_NAME,
-  MODEL_IDS,
-  MODEL_KEY,
-  MODEL_KEY_COUNT,
-  MODEL_WR,
   MODEL_FLOOR,
   MODEL_FLOOR_TIME,
   MODEL_FLOOR_UNIT,
   MODEL_LATEST,
-  MODEL_LATEST_KEY,
   MODEL_THIN,
   MODEL_TARGET,
-  MODEL_HOLDS,
-  MODEL_WORDS
+  MODEL_HOLDS
 };
 
-/* x, the columns of all tables at hand, read once: t the table, n the column, q
-** quoted; c, what policies say of them, in one row a table, for x has no index.
-*/
-static const char model_columns[] =
-    "WITH x AS MATERIALIZED (SELECT s.name COLLATE NOCASE AS t,"
-    "  c.name COLLATE NOCASE AS n, printf('\"%w\"', c.name) AS q,"
-    "  c.pk AS pk, c.type AS type"
-    "  FROM main.sqlite_schema AS s"
-    "  CROSS JOIN pragma_table_xinfo(s.name, 'main') AS c"
-    "  WHERE s.type = 'table' AND s.rootpage > 0 AND c.hidden <> 1"
-    "   AND s.name COLLATE NOCASE IN"
-    "    (SELECT table_name FROM main.retention_policy"
-    "      UNION ALL SELECT parent_table FROM main.retention_policy)"
-    "  ORDER BY s.name, c.pk),"
-    " c AS MATERIALIZED (SELECT p.table_name AS t,"
-    "  max(iif(x.n = p.time_column, x.q, NULL)) AS time_q,"
-    "  max(iif(x.n = p.child_key, x.q, NULL)) AS child_q,"
-    "  max(iif(x.n = f.time_column, x.q, NULL)) AS floor_q,"
-    "  CASE WHEN NOT max(x.n = 'rowid') THEN 'rowid'"
-    "   WHEN NOT max(x.n = '_rowid_') THEN '_rowid_'"
-    "   WHEN NOT max(x.n = 'oid') THEN 'oid' END AS rowid_q,"
-    "  total(x.pk > 0) AS keys"
-    "  FROM x JOIN main.retention_policy AS p ON p.table_name = x.t"
-    "  LEFT JOIN main.retention_floor AS f ON f.table_name = p.table_name"
-    "  GROUP BY p.table_name),"
-    " l AS MATERIALIZED (SELECT name, type, wr FROM pragma_table_list"
-    "  WHERE schema = 'main')";
-
 static const char model_select[] =
-    " SELECT p.table_name, p.tier,"
-    " c.time_q,"
-    " p.time_unit, coalesce(p.keep_ms, t.keep_ms),"
-    " (SELECT name FROM main.sqlite_schema WHERE type = 'table'"
-    "   AND rootpage > 0 AND name = p.parent_table COLLATE NOCASE),"
-    " iif(p.parent_table IS NULL, NULL,"
-    "  (SELECT q FROM x WHERE t = p.parent_table AND n = p.parent_key)),"
-    " c.child_q,"
-    " p.keep_filter, s.name,"
-    " iif(l.wr,"
-    "  (SELECT group_concat(q, ', ') FROM x WHERE t = s.name AND pk > 0),"
-    "  c.rowid_q),"
-    " (SELECT group_concat(q, ', ') FROM x WHERE t = s.name AND pk > 0),"
-    " c.keys,"
-    " iif(s.rootpage > 0, l.wr, NULL),"
-    " f.min_keep_ms, c.floor_q,"
-    " f.time_unit, k.keep_rows,"
-    " (SELECT coalesce(group_concat(printf('\"%w\".\"%w\"', s.name, value),"
-    "   ', '), '') FROM json_each(k.key_columns)),"
-    " EXISTS (SELECT 1 FROM main.retention_thin"
-    "  WHERE table_name = p.table_name),"
-    " (SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view')"
-    "   AND name = r.target COLLATE NOCASE),"
-    " EXISTS (SELECT 1 FROM main.retention_hold"
-    "  WHERE table_name = p.table_name),";
-
-/* Why no row goes.  Tables behind a virtual table, under a ledger, or of SQLite
-** and Holdfast have their own ways to lose rows, or none. */
-static const char model_words[] =
-    " CASE WHEN l.type IS NULL"
-    " THEN 'there is no such table; drop the policy'"
-    " WHEN l.type = 'view' THEN 'it is a view; name the tables behind it'"
-    " WHEN l.type <> 'table'"
-    " THEN 'it is a virtual table, or part of one; name an ordinary one'"
-    " WHEN EXISTS (SELECT 1 FROM main.sqlite_schema AS v"
-    "  WHERE v.type = 'table' AND v.rootpage = 0 AND s.name COLLATE NOCASE IN"
-    "   (" HF_SQL_PARTS "))"
-    " THEN 'it is part of a ledger or lease table, which keeps its rows'"
-    " WHEN EXISTS (SELECT 1 FROM main.sqlite_schema AS g"
-    "  WHERE g.type = 'trigger' AND g.tbl_name = s.name COLLATE NOCASE"
-    "   AND instr(g.name, '_track_') AND instr(g.sql, 'attest_canonical('))"
-    " THEN 'it is under a ledger; ledger_untrack() first, or keep its rows'"
-    " WHEN lower(substr(s.name, 1, 7)) = 'sqlite_'"
-    "   OR lower(substr(s.name, 1, 9)) = 'holdfast_'"
-    "   OR lower(substr(s.name, 1, 10)) = 'retention_'"
-    "   OR lower(s.name) = 'lease_high_water'"
-    " THEN 'it belongs to SQLite or Holdfast'"
-    " WHEN p.time_column IS NOT NULL"
-    "  AND c.time_q IS NULL"
-    " THEN 'it has no column ' || p.time_column"
-    " WHEN p.child_key IS NOT NULL"
-    "  AND c.child_q IS NULL"
-    " THEN 'it has no column ' || p.child_key"
-    " WHEN p.parent_table IS NOT NULL AND NOT EXISTS"
-    "  (SELECT 1 FROM x WHERE t = p.parent_table AND n = p.parent_key)"
-    " THEN 'there is no ' || p.parent_table || '.' || p.parent_key"
-    " WHEN f.time_column IS NOT NULL"
-    "  AND c.floor_q IS NULL"
-    " THEN 'it is locked by a column that is gone: ' || f.time_column"
-    " WHEN r.target IS NOT NULL AND NOT EXISTS (SELECT 1"
-    "  FROM main.sqlite_schema WHERE type IN ('table', 'view')"
-    "   AND name = r.target COLLATE NOCASE)"
-    " THEN 'the target of its roll-up is gone: ' || r.target END";
-
-static const char model_from[] =
+    "SELECT p.table_name, p.tier, p.time_column, p.time_unit,"
+    " coalesce(p.keep_ms, t.keep_ms), p.parent_table, p.parent_key,"
+    " p.child_key, p.keep_filter, f.min_keep_ms, f.time_column, f.time_unit,"
+    " k.keep_rows, p.table_name IN (SELECT table_name FROM "
+    "main.retention_thin),"
+    " r.target, p.table_name IN (SELECT table_name FROM main.retention_hold)"
     " FROM main.retention_policy AS p"
     " LEFT JOIN main.retention_tier AS t ON t.tier = p.tier"
-    " LEFT JOIN main.sqlite_schema AS s ON s.type IN ('table', 'view')"
-    "  AND s.name = p.table_name COLLATE NOCASE"
-    " LEFT JOIN l ON l.name = s.name"
-    " LEFT JOIN c ON c.t = p.table_name"
     " LEFT JOIN main.retention_floor AS f ON f.table_name = p.table_name"
     " LEFT JOIN main.retention_latest AS k ON k.table_name = p.table_name"
     " LEFT JOIN main.retention_rollup AS r ON r.table_name = p.table_name"
@@ -187,55 +90,175 @@ static sqlite3_int64 model_number(sqlite3_stmt *stmt, int column) {
              : sqlite3_column_int64(stmt, column);
 }
 
-static void model_read_limits(sqlite3_stmt *stmt, RetTable *t, HfError *err) {
+/* Is this a name of the rowid, which need be no column? */
+static int model_is_rowid(const char *name) {
+  return sqlite3_stricmp(name, "rowid") == 0 ||
+         sqlite3_stricmp(name, "_rowid_") == 0 ||
+         sqlite3_stricmp(name, "oid") == 0;
+}
+
+/* A column of a table, quoted, from a column of the statement that names it;
+** NULL when it names none, or one that the table has not. */
+static char *model_column(const RetModel *model, sqlite3_stmt *stmt, int at,
+                          const char *table, HfError *err) {
+  sqlite3 *db = model->conn->db;
+  sqlite3_int64 there = 1;
+  char *name = model_text(stmt, at, err), *quoted = NULL;
+  if (name != NULL && table != NULL) {
+    if (strlen(name) != (size_t)sqlite3_column_bytes(stmt, at)) {
+      there = 0;
+    } else if (model_is_rowid(name)) {
+      hf_query_int(db, err, 0, &there,
+                   "SELECT 1 FROM pragma_table_xinfo(%Q, 'main')"
+                   " WHERE name = %Q COLLATE NOCASE",
+                   table, name);
+    } else {
+      int rc = sqlite3_table_column_metadata(db, "main", table, name, NULL,
+                                             NULL, NULL, NULL, NULL);
+      there = rc == SQLITE_OK;
+      if (rc != SQLITE_OK && rc != SQLITE_ERROR) hf_fail_db(err, db);
+    }
+    if (there && err->rc == SQLITE_OK) quoted = hf_format(err, "\"%w\"", name);
+  }
+  sqlite3_free(name);
+  return quoted;
+}
+
+/* What finds a row, and its primary key.  Most tables have a rowid that no
+** column can hide, and the key is asked for by holds alone. */
+static int model_keys(const RetModel *model, RetTable *t, const RetName *known,
+                      HfError *err) {
+  int wr = known->without_rowid;
+  sqlite3_stmt *stmt = NULL;
+  t->id_count = t->key_count = 1;
+  if (!known->hidden && !t->holds) {
+    t->ids = hf_format(err, "rowid");
+    t->key = hf_format(err, "rowid");
+    return err->rc;
+  }
+  hf_prepare(model->conn->db, &stmt, err,
+             "WITH x AS MATERIALIZED (SELECT name COLLATE NOCASE AS n,"
+             "  printf('\"%%w\"', name) AS q, pk"
+             "  FROM pragma_table_xinfo(%Q, 'main') WHERE hidden <> 1"
+             "  ORDER BY pk)"
+             " SELECT (SELECT group_concat(q, ', ') FROM x WHERE pk > 0),"
+             "  (SELECT count(*) FROM x WHERE pk > 0),"
+             "  (SELECT column1 FROM (VALUES ('rowid'), ('_rowid_'), ('oid'))"
+             "    WHERE column1 NOT IN (SELECT n FROM x) LIMIT 1)",
+             t->name);
+  if (err->rc == SQLITE_OK && sqlite3_step(stmt) != SQLITE_ROW) {
+    hf_fail_db(err, model->conn->db);
+  }
+  if (err->rc == SQLITE_OK) {
+    t->ids = model_text(stmt, wr ? 0 : 2, err);
+    t->key = model_text(stmt, 0, err);
+    if (t->key != NULL) t->key_count = sqlite3_column_int(stmt, 1);
+    else if (t->ids != NULL) t->key = hf_format(err, "%s", t->ids);
+    if (wr) t->id_count = t->key_count;
+  }
+  sqlite3_finalize(stmt);
+  if (err->rc == SQLITE_OK && !t->barred && t->ids == NULL) {
+    retention_bar(t, hf_format(err, "its columns hide its rowid under every "
+                                    "name; rename one"));
+  }
+  return err->rc;
+}
+
+/* A column that the policy names and that is gone bars the table. */
+static void model_need(RetTable *t, sqlite3_stmt *stmt, int at, const char *got,
+                       const char *words, HfError *err) {
+  const char *name = (const char *)sqlite3_column_text(stmt, at);
+  if (t->barred || name == NULL || got != NULL || err->rc != SQLITE_OK) return;
+  retention_bar(t, hf_format(err, "%s%s", words, name));
+}
+
+static int model_columns(const RetModel *model, sqlite3_stmt *stmt, RetTable *t,
+                         HfError *err) {
+  t->time = model_column(model, stmt, MODEL_TIME, t->name, err);
+  t->child_key = model_column(model, stmt, MODEL_CHILD_KEY, t->name, err);
+  t->parent_key = model_column(model, stmt, MODEL_PARENT_KEY, t->parent, err);
+  t->floor_time = model_column(model, stmt, MODEL_FLOOR_TIME, t->name, err);
+  model_need(t, stmt, MODEL_TIME, t->time, "it has no column ", err);
+  model_need(t, stmt, MODEL_CHILD_KEY, t->child_key, "it has no column ", err);
+  if (!t->barred && t->child_key != NULL && t->parent_key == NULL) {
+    retention_bar(t, hf_format(err, "there is no %s.%s",
+                               sqlite3_column_text(stmt, MODEL_PARENT),
+                               sqlite3_column_text(stmt, MODEL_PARENT_KEY)));
+  }
+  model_need(t, stmt, MODEL_FLOOR_TIME, t->floor_time,
+             "it is locked by a column that is gone: ", err);
+  model_need(t, stmt, MODEL_TARGET, t->target,
+             "the target of its roll-up is gone: ", err);
+  return err->rc;
+}
+
+/* The spelling of a name in the schema, or of one that is not there. */
+static char *model_spelling(const RetName *known, sqlite3_stmt *stmt, int at,
+                            HfError *err) {
+  if (known == NULL) return at < 0 ? NULL : model_text(stmt, at, err);
+  return hf_format(err, "%s", known->name);
+}
+
+/* The other tables and views that the policy names. */
+static void model_read_others(const RetModel *model, sqlite3_stmt *stmt,
+                              RetTable *t, HfError *err) {
+  const RetName *parent = retention_schema_find(
+      &model->schema, (const char *)sqlite3_column_text(stmt, MODEL_PARENT));
+  const RetName *target = retention_schema_find(
+      &model->schema, (const char *)sqlite3_column_text(stmt, MODEL_TARGET));
+  if (parent != NULL && (parent->view || parent->virtual)) parent = NULL;
+  t->parent = model_spelling(parent, stmt, -1, err);
+  t->target = model_spelling(target, stmt, -1, err);
+}
+
+static void model_read_limits(const RetModel *model, sqlite3_stmt *stmt,
+                              RetTable *t, HfError *err) {
   const char *unit = (const char *)sqlite3_column_text(stmt, MODEL_UNIT);
   t->unit = retention_unit(unit);
   t->keep =
       strcmp(t->tier, "current") == 0 ? -1 : model_number(stmt, MODEL_KEEP);
   t->floor = model_number(stmt, MODEL_FLOOR);
-  t->floor_time = model_text(stmt, MODEL_FLOOR_TIME, err);
   unit = (const char *)sqlite3_column_text(stmt, MODEL_FLOOR_UNIT);
   t->floor_unit = retention_unit(unit);
   t->latest = sqlite3_column_int64(stmt, MODEL_LATEST);
-  t->latest_key = model_text(stmt, MODEL_LATEST_KEY, err);
+  if (t->latest > 0) {
+    hf_query_text(model->conn->db, err, &t->latest_key,
+                  "SELECT coalesce(group_concat(printf('\"%%w\".\"%%w\"', %Q,"
+                  " value), ', '), '') FROM main.retention_latest,"
+                  " json_each(key_columns) WHERE table_name = %Q",
+                  t->name, t->name);
+  }
   t->thin = sqlite3_column_int(stmt, MODEL_THIN);
-  t->target = model_text(stmt, MODEL_TARGET, err);
   t->holds = sqlite3_column_int(stmt, MODEL_HOLDS);
-  t->there = sqlite3_column_type(stmt, MODEL_WR) != SQLITE_NULL;
 }
 
-static int model_read(sqlite3_stmt *stmt, RetTable *t, HfError *err) {
+static int model_read(RetModel *model, sqlite3_stmt *stmt, RetTable *t,
+                      HfError *err) {
   const char *filter = (const char *)sqlite3_column_text(stmt, MODEL_FILTER);
+  const char *policy = (const char *)sqlite3_column_text(stmt, MODEL_POLICY);
+  const RetName *known = retention_schema_find(&model->schema, policy);
+  const char *words;
   t->parent_at = -1;
+  t->idle = -1;
+  t->there = known != NULL && !known->view && !known->virtual;
   t->tier = hf_column_text(stmt, MODEL_TIER, err);
-  t->name = model_text(stmt,
-                       sqlite3_column_type(stmt, MODEL_NAME) == SQLITE_NULL
-                           ? MODEL_POLICY
-                           : MODEL_NAME,
-                       err);
-  t->time = model_text(stmt, MODEL_TIME, err);
-  t->parent = model_text(stmt, MODEL_PARENT, err);
-  t->parent_key = model_text(stmt, MODEL_PARENT_KEY, err);
-  t->child_key = model_text(stmt, MODEL_CHILD_KEY, err);
+  t->name = model_spelling(known, stmt, MODEL_POLICY, err);
   t->keep_filter = model_text(stmt, MODEL_FILTER, err);
-  t->ids = model_text(stmt, MODEL_IDS, err);
-  t->key = model_text(stmt, MODEL_KEY, err);
-  t->key_count = sqlite3_column_int(stmt, MODEL_KEY_COUNT);
-  t->id_count = sqlite3_column_int(stmt, MODEL_WR) ? t->key_count : 1;
-  if (t->key == NULL && t->ids != NULL) {
-    t->key = hf_format(err, "%s", t->ids);
-    t->key_count = 1;
-  }
-  if (err->rc == SQLITE_OK) model_read_limits(stmt, t, err);
+  if (err->rc == SQLITE_OK) model_read_limits(model, stmt, t, err);
+  if (err->rc == SQLITE_OK) model_read_others(model, stmt, t, err);
   if (filter != NULL &&
       (size_t)sqlite3_column_bytes(stmt, MODEL_FILTER) != strlen(filter)) {
     retention_bar(t, hf_format(err, "its keep_filter holds a NUL"));
   }
-  if (sqlite3_column_type(stmt, MODEL_WORDS) != SQLITE_NULL) {
-    retention_bar(t, model_text(stmt, MODEL_WORDS, err));
-  } else if (t->ids == NULL) {
-    retention_bar(t, hf_format(err, "its columns hide its rowid under every "
-                                    "name; rename one"));
+  if (known != NULL) {
+    retention_schema_detail(model->conn, &model->schema, known, err);
+  }
+  words = retention_schema_words(known);
+  if (known == NULL || words != NULL) {
+    retention_bar(t, hf_format(err, "%s", words));
+  } else if (err->rc == SQLITE_OK &&
+             model_columns(model, stmt, t, err) == SQLITE_OK) {
+    model_keys(model, t, known, err);
   }
   return err->rc;
 }
@@ -243,8 +266,7 @@ static int model_read(sqlite3_stmt *stmt, RetTable *t, HfError *err) {
 static int model_tables(RetModel *model, HfError *err) {
   sqlite3_stmt *stmt = NULL;
   int rc = SQLITE_DONE;
-  hf_prepare(model->conn->db, &stmt, err, "%s%s%s%s", model_columns,
-             model_select, model_words, model_from);
+  hf_prepare(model->conn->db, &stmt, err, "%s", model_select);
   while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
     RetTable *more = sqlite3_realloc64(
         model->table, sizeof(*more) * (sqlite3_uint64)(model->tables + 1));
@@ -255,7 +277,7 @@ static int model_tables(RetModel *model, HfError *err) {
     model->table = more;
     memset(&more[model->tables], 0, sizeof(*more));
     model->tables++;
-    model_read(stmt, &more[model->tables - 1], err);
+    model_read(model, stmt, &more[model->tables - 1], err);
   }
   if (err->rc == SQLITE_OK && rc != SQLITE_DONE) {
     hf_fail_db(err, model->conn->db);
@@ -426,10 +448,12 @@ int retention_model_load(HfConn *conn, sqlite3_int64 now,
             "holdfast_install('retention')");
   }
   if (err->rc == SQLITE_OK) model->signature = retention_signature(conn, err);
+  retention_schema_read(conn, &model->schema, err);
   if (model_tables(model, err) != SQLITE_OK ||
       hf_clock_now(hf_clock_vfs(conn->db, "main"), &model->clock, err) !=
           SQLITE_OK ||
-      model->tables == 0 || model_foreigns(model, err) != SQLITE_OK) {
+      model->tables == 0 ||
+      (model->schema.references && model_foreigns(model, err) != SQLITE_OK)) {
     return err->rc;
   }
   if (model->clock > now) model->clock = now;

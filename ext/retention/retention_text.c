@@ -16,33 +16,41 @@ RetUnit retention_unit(const char *name) {
   return RET_MS;
 }
 
-/* A value of another kind is no time, and its row stays.  The first comparison
-** of an ISO 8601 text is what an index can be used for: no time zone is two
-** days from UTC. */
-void retention_text_before(sqlite3_str *sql, const char *value, RetUnit unit,
-                           sqlite3_int64 ms) {
+/* That of an ISO 8601 text is for an index only: no time zone is two days from
+** UTC. */
+void retention_text_bound(sqlite3_str *sql, const char *value, RetUnit unit,
+                          sqlite3_int64 ms) {
+  sqlite3_str_appendf(sql, "%s < ", value);
   switch (unit) {
     case RET_S:
-      sqlite3_str_appendf(sql, "%s < (%lld / 1000.0)", value, ms);
+      sqlite3_str_appendf(sql, "(%lld / 1000.0)", ms);
       break;
     case RET_MS:
-      sqlite3_str_appendf(sql, "%s < (%lld)", value, ms);
+      sqlite3_str_appendf(sql, "(%lld)", ms);
       break;
     case RET_JULIAN:
-      sqlite3_str_appendf(sql, "%s < ((%lld + " TEXT_EPOCH ") / 86400000.0)",
-                          value, ms);
+      sqlite3_str_appendf(sql, "((%lld + " TEXT_EPOCH ") / 86400000.0)", ms);
       break;
     case RET_ISO:
-      sqlite3_str_appendf(sql,
-                          "%s < date(%lld / 1000 + 172800, 'unixepoch')"
-                          " AND typeof(%s) = 'text' AND %s GLOB"
-                          " '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
-                          " AND julianday(%s) < ((%lld + " TEXT_EPOCH
-                          ") / 86400000.0)",
-                          value, ms, value, value, value, ms);
-      return;
+      sqlite3_str_appendf(sql, "date(%lld / 1000 + 172800, 'unixepoch')", ms);
+      break;
   }
-  sqlite3_str_appendf(sql, " AND typeof(%s) IN ('integer', 'real')", value);
+}
+
+/* A value of another kind is no time, and its row stays. */
+void retention_text_before(sqlite3_str *sql, const char *value, RetUnit unit,
+                           sqlite3_int64 ms) {
+  retention_text_bound(sql, value, unit, ms);
+  if (unit != RET_ISO) {
+    sqlite3_str_appendf(sql, " AND typeof(%s) IN ('integer', 'real')", value);
+    return;
+  }
+  sqlite3_str_appendf(sql,
+                      " AND typeof(%s) = 'text' AND %s GLOB"
+                      " '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
+                      " AND julianday(%s) < ((%lld + " TEXT_EPOCH
+                      ") / 86400000.0)",
+                      value, value, value, ms);
 }
 
 void retention_text_ms(sqlite3_str *sql, const char *value, RetUnit unit) {

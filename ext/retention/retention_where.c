@@ -17,6 +17,17 @@ static char *where_column(const RetTable *t, const char *column, HfError *err) {
   return hf_format(err, "\"%w\".%s", t->name, column);
 }
 
+/* The text of a condition, NULL for none.  Where memory ran out it is empty,
+** too, which must not be taken for none. */
+static char *where_text(sqlite3_str *sql, HfError *err) {
+  char *text = hf_str_finish(sql, err);
+  if (text != NULL && *text == 0) {
+    sqlite3_free(text);
+    text = NULL;
+  }
+  return text;
+}
+
 /* Append the columns of a list that is quoted, or rowid, each as one of the
 ** table's, with `between` between them, and `after` behind the first. */
 static void where_each(sqlite3_str *sql, const RetTable *t, const char *list,
@@ -224,11 +235,7 @@ static char *where_timed(const RetModel *model, const RetTable *t,
     if (!all) sqlite3_str_appendall(sql, " AND ");
     where_latest(sql, t, err);
   }
-  if (sqlite3_str_length(sql) == 0) {
-    sqlite3_free(sqlite3_str_finish(sql));
-    return NULL;
-  }
-  return hf_str_finish(sql, err);
+  return where_text(sql, err);
 }
 
 /* Rows whose parent is gone, or going.  A row that names no parent is none. */
@@ -350,11 +357,7 @@ static char *where_held(const RetModel *model, RetTable *t, HfError *err) {
     hf_fail_db(err, model->conn->db);
   }
   sqlite3_finalize(stmt);
-  if (sqlite3_str_length(sql) == 0) {
-    sqlite3_free(sqlite3_str_finish(sql));
-    return NULL;
-  }
-  return hf_str_finish(sql, err);
+  return where_text(sql, err);
 }
 
 /* ---- foreign keys -------------------------------------------------------- */
@@ -378,11 +381,7 @@ static char *where_protect(const RetModel *model, const RetTable *t,
     }
     sqlite3_str_appendall(sql, ")");
   }
-  if (sqlite3_str_length(sql) == 0) {
-    sqlite3_free(sqlite3_str_finish(sql));
-    return NULL;
-  }
-  return hf_str_finish(sql, err);
+  return where_text(sql, err);
 }
 
 static char *where_doomed(const RetTable *t, const char *protect,

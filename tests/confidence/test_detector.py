@@ -200,3 +200,49 @@ def test_shares(db):
         ("ann", 11, 6)]
     db.day(31)
     assert db.run("SELECT * FROM confidence_share") == []
+
+
+def aimed(db, count, days, pattern, author="eve"):
+    """So many of one pattern, the first and the last so many days apart."""
+    for i in range(count):
+        name = f"{author} {pattern} {i}"
+        db.violation(name, pattern)
+        db.run("INSERT INTO confidence_feedback(violation_id, action, author,"
+               " at) VALUES (?, 'dismiss', ?, ?)",
+               (name, author, START + round(days * DAY * i / (count - 1))))
+
+
+TARGETS = ("SELECT author, pattern_id, times, first_at, last_at"
+           " FROM confidence_target")
+
+
+@pytest.mark.parametrize("count, days, found", [
+    (10, 7, 1), (9, 1, 0), (10, 7 + 1 / DAY, 0), (12, 7, 3), (20, 30, 0)])
+def test_targets(one, count, days, found):
+    """Ten of one pattern within seven days, to the millisecond."""
+    one.day(40)
+    aimed(one, count, days, "p")
+    assert one.run(TARGETS) == [
+        ("eve", "p", found, START, START + 7 * DAY)] * (found > 0)
+
+
+def test_targets_are_of_one_person_and_one_pattern(db):
+    db.day(40)
+    aimed(db, 6, 1, "p")
+    aimed(db, 6, 1, "q")
+    aimed(db, 6, 1, "p", "ann")
+    assert db.run(TARGETS) == []
+    for i in range(20):  # what is no dismissal
+        db.violation(f"v{i}", "p")
+        db.run("INSERT INTO confidence_feedback(violation_id, action, author,"
+               " at) VALUES (?, ?, 'eve', ?)",
+               (f"v{i}", ("fix", "suppress")[i % 2], START))
+    assert db.run(TARGETS) == []
+    db.run("UPDATE confidence_setting SET target_count = 6")
+    assert [row[:2] for row in db.run(TARGETS + " ORDER BY 1, 2")] == [
+        ("ann", "p"), ("eve", "p"), ("eve", "q")]
+    db.run("UPDATE confidence_setting SET target_ms = ?", (DAY - 1,))
+    assert db.run(TARGETS) == []
+    for change in ("target_count = 1", "target_ms = -1",
+                   "target_count = NULL"):
+        db.fails(f"UPDATE confidence_setting SET {change}", "constraint")

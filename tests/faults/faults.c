@@ -207,6 +207,31 @@ typedef struct Operation {
   "id, pattern_id, detector_id) VALUES ('v', 'p', 'd'), ('w', 'p', 'd');" \
   "INSERT INTO confidence_feedback(violation_id, action, author)" \
   " VALUES ('v', 'dismiss', 'ann');"
+#define MORE_CONFIDENCE \
+  CONFIDENCE \
+  "INSERT INTO confidence_observation(pattern_id, category, locations, " \
+  "files, total_files) VALUES ('p', 'c', 50, 40, 100);" \
+  "INSERT INTO confidence_feedback(violation_id, action, author, at)" \
+  " VALUES ('w', 'fix', 'ann', 1000), ('w', 'dismiss', 'bob', 2000)," \
+  " ('v', 'escalate', 'eve', 3000);"
+/* Four rows of t go; one is held, one has a child that stays, one is young. */
+#define RETENTION \
+  "PRAGMA auto_vacuum=2; VACUUM;" LEDGER \
+  "SELECT holdfast_install('retention');" \
+  "CREATE TABLE t(v INTEGER PRIMARY KEY, at INTEGER);" \
+  "CREATE INDEX ta ON t(at);" \
+  "CREATE TABLE u(at TEXT, t REFERENCES t, w, PRIMARY KEY (t, at))" \
+  " WITHOUT ROWID; CREATE TABLE s(w);" \
+  "INSERT INTO t VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6)," \
+  " (7, 1699999999);" \
+  "INSERT INTO u VALUES ('2001-01-01', 1, hex(zeroblob(4000)))," \
+  " ('2001-01-02', 2, hex(zeroblob(4000))), ('2023-11-14', 3, 'y');" \
+  "INSERT INTO retention_policy(table_name, tier, time_column, time_unit)" \
+  " VALUES ('t', 'short', 'at', 's'), ('u', 'short', 'at', 'iso8601');" \
+  "INSERT INTO retention_rollup VALUES ('u', 's');" \
+  "INSERT INTO retention_hold(table_name, predicate, reason, owner)" \
+  " VALUES ('t', 'v = 5', 'r', 'o');"
+#define APPLY "SELECT retention_apply(1700000000000, '{\"batch_rows\":2}');"
 #define PROCESS \
   LEDGER \
   "SELECT holdfast_install('process'); SELECT phase_start('t', 'ann');"
@@ -342,6 +367,40 @@ static const Operation operations[] = {
      "SELECT confidence_posterior(n, 1) OVER (ORDER BY n), momentum(n) OVER"
      " (ORDER BY n ROWS 1 PRECEDING) FROM l; COMMIT",
      1},
+    {"confidence written", MORE_CONFIDENCE,
+     "BEGIN; INSERT INTO confidence_violation(id, pattern_id, detector_id)"
+     " VALUES ('x', 'q', 'e');"
+     "INSERT INTO confidence_feedback(violation_id, action, reason, author)"
+     " VALUES ('x', 'dismiss', 'false_positive', 'ann');"
+     "INSERT INTO confidence_feedback(violation_id, action, author)"
+     " VALUES ('v', 'undo', 'ann');"
+     "INSERT INTO confidence_override(detector_id, state, author, reason)"
+     " VALUES ('d', 'disabled', 'ann', 'too loud');"
+     "UPDATE confidence_observation SET files = 20;"
+     "UPDATE confidence_setting SET profile = 'code', half_life_ms = 86400000;"
+     "SELECT * FROM confidence; SELECT confidence_explain('p');"
+     "SELECT * FROM confidence_burst; SELECT * FROM confidence_share;"
+     "SELECT * FROM confidence_target; COMMIT",
+     1},
+    {"confidence rolled up",
+     MORE_CONFIDENCE
+     "SELECT holdfast_install('retention');"
+     "INSERT INTO retention_policy(table_name, tier, time_column) VALUES"
+     " ('confidence_feedback', 'short', 'at')",
+     "BEGIN; SELECT retention_apply(NULL, '{\"force\":true}'); COMMIT;"
+     "SELECT * FROM confidence",
+     1},
+    {"retention", RETENTION, "BEGIN;" APPLY "COMMIT", 1},
+    {"retention in batches", RETENTION, APPLY, 1},
+    {"retention again", RETENTION APPLY,
+     "BEGIN;"
+     "SELECT retention_apply(1700000000000, '{\"strict\":true}'); COMMIT",
+     1},
+    {"retention planned", RETENTION "DROP TABLE s",
+     "SELECT * FROM retention_plan(1700000000000);"
+     "SELECT * FROM retention_progress; SELECT * FROM holdfast_check",
+     0},
+    {"retention lock", RETENTION, "SELECT retention_lock('t', 86400000)", 1},
     {"move", PROCESS, "SELECT phase_advance('t', 'SPEC', 'ann')", 1},
     {"move refused", PROCESS, "SELECT phase_advance('t', 'PLAN', 'bob')", 1},
     {"attest", PROCESS,
@@ -357,6 +416,15 @@ static const Operation operations[] = {
     {"install", "SELECT 1", "SELECT holdfast_install('control')", 1},
     {"refuse", LEDGER SOME, "SELECT ledger_size('nothing')", -1},
 };
+
+/* Of one that commits in steps: is 1 after each. */
+static const char steps[] =
+    "SELECT coalesce((SELECT deleted = (SELECT sum(deleted) FROM"
+    "   retention_run_table) FROM retention_run), 1)"
+    " AND 10 - (SELECT count(*) FROM t) - (SELECT count(*) FROM u)"
+    "  = coalesce((SELECT deleted FROM retention_run), 0)"
+    " AND (SELECT count(*) FROM s) = 3 - (SELECT count(*) FROM u)"
+    " AND (SELECT count(*) FROM t WHERE v IN (3, 5, 7)) = 3";
 
 static void complain(const Operation *op, long n, const char *what,
                      const char *detail) {
@@ -391,6 +459,14 @@ static char *dump(sqlite3 *db) {
       "SELECT count(*) FROM control_outbox",
       "SELECT group_concat(id || standing) FROM confidence_feedback",
       "SELECT group_concat(beta) FROM confidence_carry",
+      "SELECT group_concat(files) FROM confidence_observation",
+      "SELECT profile FROM confidence_setting",
+      "SELECT group_concat(state) FROM confidence_override",
+      "SELECT group_concat(t) FROM u",
+      "SELECT count(*) FROM s",
+      "SELECT group_concat(deleted || complete) FROM retention_run",
+      "SELECT group_concat(deleted || kept) FROM retention_run_table",
+      "SELECT min_keep_ms FROM retention_floor",
       "SELECT group_concat(phase || seq) FROM process_task",
       "SELECT count(*) FROM process_decision",
       "SELECT count(*) FROM process_baseline",
@@ -470,8 +546,14 @@ static void check_file(const Operation *op, long n, const char *before,
   sqlite3 *db = connect();
   sqlite3_stmt *stmt = NULL;
   char *now = dump(db);
-  if (strcmp(now, before) != 0 && strcmp(now, after) != 0 &&
-      strcmp(op->name, "direct insert") != 0) {
+  if (strcmp(op->name, "retention in batches") == 0) {
+    if (sqlite3_prepare_v2(db, steps, -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_ROW || sqlite3_column_int(stmt, 0) != 1) {
+      complain(op, n, "a step that is half done", now);
+    }
+    sqlite3_finalize(stmt);
+  } else if (strcmp(now, before) != 0 && strcmp(now, after) != 0 &&
+             strcmp(op->name, "direct insert") != 0) {
     complain(op, n, "a torn state", now);
   }
   sqlite3_free(now);

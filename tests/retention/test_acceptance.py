@@ -138,6 +138,72 @@ def test_a_roll_up_before_the_deletion(db):
     assert db.apply()["deleted"] == 0
 
 
+@pytest.mark.parametrize("half_life", [None, 20 * DAY])
+def test_posteriors_are_the_same_after_feedback_is_deleted(one, half_life):
+    """Retention of the area confidence's own tables."""
+    db = one
+    db.run("SELECT holdfast_install('confidence')")
+    db.run("UPDATE confidence_setting SET now = ?, half_life_ms = ?",
+           (NOW, half_life))
+    for n in range(240):
+        db.run("INSERT INTO confidence_violation(id, pattern_id, detector_id,"
+               " created_at) VALUES (?, ?, ?, ?)",
+               (f"v{n}", f"p{n % 5}", f"d{n % 3}", NOW - n * DAY))
+        db.run("INSERT INTO confidence_feedback(violation_id, action, author,"
+               " at) VALUES (?, ?, ?, ?)",
+               (f"v{n}", ("fix", "dismiss", "escalate", "suppress")[n % 4],
+                f"a{n % 7}", NOW - n * DAY))
+    db.policy("confidence_violation", "short", unit="ms")
+    db.policy("confidence_feedback", "medium", "at", "ms")
+    scores = ("SELECT pattern_id, alpha, beta, mean, low, high, feedback"
+              " FROM confidence ORDER BY pattern_id")
+    states = ("SELECT detector_id, acted, false_positives, rate, state"
+              " FROM confidence_detector ORDER BY detector_id")
+    before, judged = db.run(scores), db.run(states)
+    done = db.applied(batch_rows=13)
+    assert done["confidence_feedback"]["deleted"] == 240 - 91
+    assert done["confidence_violation"]["deleted"] == 240 - 31
+    for was, now in zip(before, db.run(scores)):
+        assert was[0] == now[0] and was[6] == now[6]
+        for left, right in zip(was[1:6], now[1:6]):
+            assert abs(left - right) <= 1e-12 * max(1, abs(left))
+    assert db.run(states) == judged
+
+
+def test_a_second_apply_deletes_nothing(db):
+    """Of rows past their time, thinned ones, orphans, and the newest."""
+    db.run("INSERT INTO file_metadata VALUES ('a.c', 1)")
+    for n in range(60):
+        db.old("violations", n, names=", rule", extra=(f"r{n % 3}",))
+        db.old("detections", n, names=", file", extra=(("a.c", "b.c")[n % 2],))
+    db.policy("violations")
+    db.run("INSERT INTO retention_thin VALUES ('violations', ?, 'weekly',"
+           " '[\"rule\"]')", (7 * DAY,))
+    db.run("INSERT INTO retention_latest VALUES ('violations', '[\"rule\"]',"
+           " 5)")
+    db.policy("detections", parent_table="file_metadata", parent_key="path",
+              child_key="file")
+    assert db.apply()["deleted"] > 50
+    state = db.run("SELECT (SELECT group_concat(id) FROM violations),"
+                   " (SELECT group_concat(id) FROM detections)")
+    assert db.apply()["deleted"] == 0
+    assert db.run("SELECT (SELECT group_concat(id) FROM violations),"
+                  " (SELECT group_concat(id) FROM detections)") == state
+
+
+def test_orphans_go_whatever_their_age(db):
+    db.run("INSERT INTO file_metadata VALUES ('a.c', 1), ('b.c', 1)")
+    for name in ("a.c", "gone.c", "b.c", "gone.c", "A.C"):
+        db.old("detections", 0, names=", file", extra=(name,))
+    db.policy("detections", "current", None, None,
+              parent_table="file_metadata", parent_key="path",
+              child_key="file")
+    done = db.applied()["detections"]
+    assert (done["deleted"], done["kept"]) == (3, 2)
+    assert db.run("SELECT file FROM detections ORDER BY id") == [
+        ("a.c",), ("b.c",)]
+
+
 def test_the_plan_changes_nothing_and_says_what_goes(db):
     for n in range(100):
         db.connection.cursor().execute(

@@ -271,8 +271,35 @@ def test_a_circle_is_refused(db):
     db.policy("a")
     db.policy("b")
     done = db.applied(force=True)
-    assert "run in a circle" in done["a"].get("blocked", "") \
-        + done["b"].get("blocked", "")
+    words = [entry["blocked"] for entry in done.values() if "blocked" in entry]
+    assert len(words) == 1 and words[0].endswith(
+        "run in a circle; make one of them no foreign key, or the policy of"
+        " one permanent")
+    assert words == [entry["blocked"] for entry in db.plan(force=True).values()
+                     if entry["blocked"]]
+    # As it says.
+    db.run("UPDATE retention_policy SET tier = 'permanent'"
+           " WHERE table_name = 'b'; INSERT INTO a VALUES (5, NULL, 1)")
+    assert db.applied(force=True)["a"]["deleted"] > 0
+    assert db.count("a") == 0
+
+
+@pytest.mark.parametrize("tables", [2, 3, 5])
+def test_a_circle_of_any_length_is_refused(one, tables):
+    one.run("PRAGMA foreign_keys = 0")
+    for n in range(tables):
+        one.run(f"CREATE TABLE c{n}(id INTEGER PRIMARY KEY,"
+                f" r REFERENCES c{(n + 1) % tables}, created_at INTEGER);"
+                f"INSERT INTO c{n} VALUES (1, NULL, 1), (2, 2, 1)")
+        one.policy(f"c{n}")
+    planned = one.plan(force=True)
+    done = one.applied(force=True)
+    assert {t: entry.get("blocked") for t, entry in done.items()} == {
+        t: entry["blocked"] for t, entry in planned.items()}
+    assert any("run in a circle" in (entry.get("blocked") or "")
+               for entry in done.values())
+    one.run("PRAGMA foreign_keys = 1")
+    assert one.run("PRAGMA foreign_key_check") == []
 
 
 def test_an_error_of_one_table_leaves_the_others(five):

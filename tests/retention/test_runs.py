@@ -127,6 +127,54 @@ def test_killed(tmp_path):
         db.close()
 
 
+@pytest.mark.parametrize("journal,many", [
+    ("wal", 1), ("delete", 1500), ("wal", 2990), ("delete", 4500),
+    ("wal", 6000), ("delete", 6000)])
+def test_killed_when_so_many_are_gone(tmp_path, journal, many):
+    """Two tables, a roll-up, vacuum: at each moment the log says what is gone
+    from each, and what is gone is counted."""
+    path = tmp_path / "t.db"
+    db = make(path, journal=journal)
+    db.run("PRAGMA auto_vacuum=INCREMENTAL; VACUUM;"
+           "CREATE TABLE carry(rows INTEGER, total INTEGER);"
+           "INSERT INTO carry VALUES (0, 0);"
+           "CREATE VIEW carry_in AS SELECT id FROM violations WHERE 0;"
+           "CREATE TRIGGER carry_in_insert INSTEAD OF INSERT ON carry_in BEGIN"
+           " UPDATE carry SET rows = rows + 1, total = total + NEW.id; END;"
+           "INSERT INTO retention_rollup VALUES ('violations', 'carry_in')")
+    for table in ("detections", "violations"):
+        fill(db, 3000, table)
+        db.policy(table)
+    db.run("UPDATE detections SET file = hex(zeroblob(600))")
+    gone = ("SELECT 3000 - (SELECT count(*) FROM detections),"
+            " 3000 - (SELECT count(*) FROM violations)")
+    with subprocess.Popen([sys.executable, str(HERE / "crashing.py"),
+                           str(path), str(NOW)], stdout=subprocess.PIPE,
+                          env={**os.environ, "HOLDFAST": LIBRARY}) as run:
+        assert run.stdout.readline() == b"ready\n"
+        while sum(db.run(gone)[0]) < many:
+            time.sleep(0.0005)
+        run.send_signal(signal.SIGKILL)
+    rows = db.run(gone)[0]
+    assert all(n % 20 == 0 for n in rows)
+    assert db.run("SELECT table_name, deleted FROM retention_run_table") == [
+        ("detections", rows[0]), ("violations", rows[1])]
+    run = db.run("SELECT run, deleted, ended_at IS NULL, complete IS NULL,"
+                 " pages_after IS NULL FROM retention_run")[0]
+    assert run[1] == sum(rows) and run[2] == run[3] == run[4]
+    assert db.run("SELECT rows, total = (3000 * 3001 / 2 - (SELECT"
+                  " coalesce(sum(id), 0) FROM violations)) FROM carry") == [
+                      (rows[1], 1)]
+    if run[2]:
+        assert {state for state, in db.run(
+            "SELECT state FROM retention_progress")} == {"running"}
+    assert db.value("PRAGMA integrity_check") == "ok"
+    assert db.apply()["deleted"] == 6000 - sum(rows)
+    assert db.value("PRAGMA freelist_count") == 0
+    assert db.run("SELECT rows FROM carry") == [(3000,)]
+    db.close()
+
+
 def test_interrupted(many):
     many.run("CREATE TRIGGER slow AFTER DELETE ON violations BEGIN"
              " SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
@@ -153,38 +201,6 @@ def test_interrupted(many):
         ("running", gone)]
     many.run("DROP TRIGGER slow")
     assert many.apply()["deleted"] == 4000 - gone
-
-
-def test_writers_wait_for_one_batch(tmp_path):
-    """A writer between batches: none waits for the whole of it."""
-    path = tmp_path / "t.db"
-    db = make(path)
-    db.run("CREATE INDEX v ON violations(created_at)")
-    fill(db, 200000)
-    db.policy("violations")
-    other = apsw.Connection(str(path))
-    other.setbusytimeout(10000)
-    other.cursor().execute("PRAGMA synchronous=OFF")
-    waits, ready = [], threading.Event()
-
-    def write():
-        ready.set()
-        while len(waits) < 40:
-            began = time.monotonic()
-            other.cursor().execute("INSERT INTO detections(file) VALUES ('x')")
-            waits.append(time.monotonic() - began)
-            time.sleep(0.005)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    ready.wait()
-    began = time.monotonic()
-    assert db.apply()["deleted"] == 200000
-    took = time.monotonic() - began
-    writer.join()
-    assert max(waits) < max(1.0, took)
-    db.close()
-    other.close()
 
 
 def test_a_hold_that_comes_meanwhile(many):
@@ -407,6 +423,103 @@ def test_nothing_is_installed(tmp_path):
     for sql in ("SELECT retention_apply()", "SELECT * FROM retention_plan"):
         with pytest.raises(apsw.SQLError, match="holdfast_install"):
             connection.cursor().execute(sql).fetchall()
+
+
+# ---- nothing to do ----------------------------------------------------------
+
+@pytest.mark.parametrize("wrong,words", [
+    ("UPDATE retention_policy SET keep_filter = 'nonsense(1)'", "keep_filter"),
+    ("INSERT INTO retention_hold(table_name, predicate, reason, owner)"
+     " VALUES ('w', 'no_column = 1', 'r', 'o')", "no_column"),
+    ("ALTER TABLE w RENAME COLUMN at TO was", "it has no column at"),
+    ("UPDATE retention_policy SET time_unit = 's'", "its times look like ms"),
+    ("INSERT INTO retention_latest VALUES ('w', '[\"k\"]', 1);"
+     "ALTER TABLE w DROP COLUMN k", "no such column: w.k"),
+    ("CREATE TABLE c(w REFERENCES w(nope))", "no such column"),
+    ("CREATE TABLE a(w REFERENCES w(id), at); ALTER TABLE w ADD COLUMN a"
+     " REFERENCES a(id); INSERT INTO retention_policy(table_name, tier,"
+     " time_column) VALUES ('a', 'short', 'at')", "run in a circle"),
+    ("CREATE TABLE s(at); INSERT INTO retention_rollup VALUES ('w', 's');"
+     "DROP TABLE s", "the target of its roll-up is gone: s"),
+    ("DROP TABLE w", "there is no such table; drop the policy"),
+    ("DROP TABLE w; CREATE VIEW w AS SELECT 1", "it is a view"),
+    ("DROP TABLE w; CREATE VIRTUAL TABLE w USING lease", "a virtual table"),
+    ("CREATE VIRTUAL TABLE l USING ledger(table_name TEXT, op TEXT, old BLOB,"
+     " content ANY); SELECT ledger_track('w', 'l')", "it is under a ledger"),
+])
+def test_with_nothing_to_do_all_is_checked(one, wrong, words):
+    one.run("PRAGMA legacy_alter_table = 1")
+    one.run("CREATE TABLE w(id INTEGER PRIMARY KEY, at, k);"
+            f"INSERT INTO w(at) VALUES ({NOW - DAY})")
+    one.policy("w", time="at", unit="ms")
+    assert "blocked" not in one.applied()["w"]
+    one.run(wrong)
+    blocked = [entry.get("blocked") or ""
+               for entry in one.applied().values()]
+    assert any(words in found for found in blocked), blocked
+    planned = [entry["blocked"] or "" for entry in one.plan().values()]
+    assert sorted(planned) == sorted(blocked)
+
+
+def test_what_comes_during_a_run(one):
+    """A table that had nothing old when the run began has, when its turn
+    comes: a trigger has written it."""
+    one.old("detections", 60)
+    one.old("violations", 1)
+    one.run("CREATE TRIGGER moved AFTER DELETE ON detections BEGIN"
+            " INSERT INTO violations(created_at) VALUES (OLD.created_at),"
+            " (1699999999); END")
+    one.policy("detections")
+    one.policy("violations")
+    done = one.applied()
+    assert list(done) == ["detections", "violations"]
+    assert [entry["deleted"] for entry in done.values()] == [1, 1]
+    assert [entry["kept"] for entry in done.values()] == [0, 2]
+    assert one.apply()["deleted"] == 0
+
+
+@pytest.mark.parametrize("columns,tail,time,kept", [
+    ("id INTEGER PRIMARY KEY, at", "", "AT", [2, 3]),
+    ("id INTEGER PRIMARY KEY, rowid TEXT, at", "", "at", [2, 3]),
+    ("id INTEGER, rowid TEXT, _rowid_ TEXT, at", "", "at", [2, 3]),
+    ("id TEXT PRIMARY KEY, at", "WITHOUT ROWID", "At", ["2", "3"]),
+    ("id, x, at, PRIMARY KEY (x, id)", "WITHOUT ROWID", "at", [2, 3]),
+    ("id INTEGER PRIMARY KEY, s, at AS (s) STORED", "", "at", [2, 3]),
+    ("id INTEGER PRIMARY KEY, s, at AS (s)", "", "at", [2, 3]),
+    ("id INTEGER PRIMARY KEY, oid, at", "", "oid", [2, 3]),
+])
+@pytest.mark.parametrize("held", [0, 1])
+def test_tables_of_each_shape(db, columns, tail, time, kept, held):
+    """Also when a column hides the rowid, or bears its name."""
+    db.run(f"CREATE TABLE W({columns}) {tail}")
+    source = "s" if " s," in columns else "at"
+    source = "oid" if time == "oid" else source
+    names = f"id, {source}" + (", x" if " x," in columns else "")
+    for n, days in enumerate((70, 60, 10, 1)):
+        values = (n, NOW - days * DAY) + ((1,) if " x," in columns else ())
+        db.run(f"INSERT INTO w({names}) VALUES"
+               f" (?{', ?' * (len(values) - 1)})", values)
+    db.policy("w", time=time, unit="ms")
+    if held:
+        db.hold("w", predicate="id = 1")
+        kept = [type(kept[0])(1)] + kept
+    assert db.plan()["W"]["rows"] == 4 - len(kept)
+    done = db.applied()["W"]
+    assert (done["deleted"], done["kept"]) == (4 - len(kept), len(kept))
+    assert [row[0] for row in db.run("SELECT id FROM w ORDER BY id")] == kept
+    done = db.applied()["W"]
+    assert (done["deleted"], done["kept"], done["held"]) == (0, len(kept),
+                                                            held)
+
+
+@pytest.mark.parametrize("name", ["rowid", "_rowid_", "oid"])
+def test_the_rowid_is_no_time_column(one, name):
+    one.run("CREATE TABLE w(id INTEGER PRIMARY KEY, void TEXT, /* rowid */"
+            " _rowid_x)")
+    one.fails("INSERT INTO retention_policy(table_name, tier, time_column)"
+              " VALUES ('w', 'short', 'nope')", "has no column nope")
+    one.policy("w", time=name, unit="ms")
+    assert one.applied()["w"]["blocked"] == f"it has no column {name}"
 
 
 def test_the_clock_is_the_default(one):
