@@ -404,11 +404,13 @@ CREATE VIEW IF NOT EXISTS process_illegal AS
 SELECT seq, task_id, kind, from_phase, to_phase, enforcement,
        CASE
          WHEN from_phase IS NOT before          THEN 'does not follow'
-         WHEN kind = 'start' AND before IS NOT NULL THEN 'starts again'
+         WHEN kind = 'start' AND before IS NOT NULL
+         THEN 'starts again'
          WHEN kind = 'start'
          THEN iif(place IS NOT (SELECT min(ordinal) FROM process_phase),
                   'does not start with the first phase', NULL)
-         WHEN before IS NULL                    THEN 'not in work cycle'
+         WHEN before IS NULL AND kind <> 'force'
+         THEN 'not in work cycle'
          WHEN before = 'DONE'                   THEN 'after completion'
          WHEN kind = 'advance' AND place IS NOT next_place
          THEN 'not the next phase'
