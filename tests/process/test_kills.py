@@ -192,6 +192,21 @@ def test_p17_property_after_two_hundred_kills(tmp_path, template):
     db.close()
 
 
+def test_p12_process_rebuild_equals_the_stored_state(tmp_path, template):
+    """All of it gone, and made anew from the ledgers alone."""
+    path = tmp_path / "test.db"
+    crowd(path, template, 9, 0, 300)
+    db = Database(path)
+    for table in ("process_task", "process_baseline"):
+        db.run(f"DROP TRIGGER {table}_delete")
+        stored = db.run(f"SELECT * FROM {table} ORDER BY 1, 2")
+        db.run(f"DELETE FROM {table}")
+        assert db.value("SELECT process_rebuild()") == len(stored) > 0
+        assert db.run(f"SELECT * FROM {table} ORDER BY 1, 2") == stored
+        assert db.value("SELECT process_rebuild()") == 0
+    db.close()
+
+
 # Without the rule, the same agents break that part of the property: so the
 # queries would tell.
 @pytest.mark.parametrize("rule, part", [
