@@ -404,10 +404,13 @@ CREATE VIEW IF NOT EXISTS process_illegal AS
 SELECT seq, task_id, kind, from_phase, to_phase, enforcement,
        CASE
          WHEN from_phase IS NOT before          THEN 'does not follow'
+         WHEN kind = 'start' AND before IS NOT NULL
+         THEN 'starts again'
          WHEN kind = 'start'
          THEN iif(place IS NOT (SELECT min(ordinal) FROM process_phase),
                   'does not start with the first phase', NULL)
-         WHEN before IS NULL                    THEN 'not in work cycle'
+         WHEN before IS NULL AND kind <> 'force'
+         THEN 'not in work cycle'
          WHEN before = 'DONE'                   THEN 'after completion'
          WHEN kind = 'advance' AND place IS NOT next_place
          THEN 'not the next phase'
@@ -1101,12 +1104,13 @@ BEGIN
                              AND holder IS NOT NEW.agent) AS other));
 END;
 
--- The first phase comes first, and phase_start() starts.
+-- The first phase comes first, and phase_start() starts, once.
 CREATE TRIGGER IF NOT EXISTS process_rule_first
 BEFORE INSERT ON phase_ledger_entry
-WHEN NEW.from_phase IS NULL AND NEW.kind IS NOT 'force'
+WHEN (NEW.from_phase IS NULL AND NEW.kind IS NOT 'force'
+      OR NEW.kind IS 'start')
      AND NEW.enforcement IS NOT 'off'
-     AND (NEW.kind = 'start'
+     AND (NEW.kind = 'start' AND NEW.from_phase IS NULL
           AND NEW.to_phase = (SELECT name FROM process_phase
                                ORDER BY ordinal LIMIT 1)) IS NOT 1
 BEGIN
@@ -1115,15 +1119,21 @@ BEGIN
   SELECT 'bypass', NEW.task_id, NEW.kind, NEW.from_phase, NEW.to_phase,
          NEW.agent, NEW.enforcement, NEW.seq, why,
          iif(NEW.enforcement = 'observe', words, process_refuse(why, words))
-    FROM (SELECT iif(NEW.kind = 'start', 'sequence_mismatch',
-                     'task_not_in_cycle') AS why,
+    FROM (SELECT CASE
+                   WHEN NEW.kind <> 'start'        THEN 'task_not_in_cycle'
+                   WHEN NEW.from_phase IS NOT NULL THEN 'already_in_cycle'
+                   ELSE                                 'sequence_mismatch'
+                 END AS why,
                  'phase_ledger: task ''' || substr(NEW.task_id, 1, 100)
-                 || iif(NEW.kind = 'start',
-                        ''' must start with '
-                        || coalesce((SELECT name FROM process_phase
-                                      ORDER BY ordinal LIMIT 1), 'a phase'),
-                        ''' not in work cycle; phase_start() begins it')
-                 AS words);
+                 || CASE
+                      WHEN NEW.kind <> 'start'
+                      THEN ''' not in work cycle; phase_start() begins it'
+                      WHEN NEW.from_phase IS NOT NULL
+                      THEN ''' already in cycle at phase ' || NEW.from_phase
+                      ELSE ''' must start with '
+                           || coalesce((SELECT name FROM process_phase
+                                         ORDER BY ordinal LIMIT 1), 'a phase')
+                    END AS words);
 END;
 
 -- Nothing comes after completion.

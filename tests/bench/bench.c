@@ -449,6 +449,7 @@ int main(int argc, char **argv) {
   if (chosen("control")) measure_control();
   if (chosen("confidence")) measure_confidence();
   if (chosen("process")) measure_process();
+  if (chosen("million")) measure_process_million();
   if (chosen("retention")) measure_retention();
   return 0;
 }

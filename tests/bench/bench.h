@@ -7,13 +7,14 @@
 **   lease.c    leases
 **   control.c  the kill switch, flags, the health monitor
 **   confidence.c  the beta distribution and posteriors
-**   process.c  phases
+**   process.c, process_steps.c, process_agents.c  phases
 **   retention.c  deletion in batches
 */
 #ifndef BENCH_H
 #define BENCH_H
 
 #include <sqlite3.h>
+#include <stddef.h>
 
 extern const char *library, *folder; /* the extension; where files go */
 extern int pairs;                    /* of which a median is taken */
@@ -38,10 +39,22 @@ sqlite3_int64 query(sqlite3 *db, const char *sql);
 ** fresh one is made anew. */
 sqlite3 *open_file(const char *name, int fresh);
 
+sqlite3_stmt *prepare(sqlite3 *db, const char *sql);
+
 /* Seconds of processor time for n runs of a statement in one transaction. */
 double bulk(sqlite3 *db, const char *sql, long n);
 
+/* Sorts them. */
 double median(double *value, int n);
+
+/* Processes that work beside each other: number 0 and so on, each a child that
+** opens a connection of its own and puts at most `most` values into its array.
+** *took: all their values, for the caller to free; returns how many.  Exits if
+** one of them fails. */
+size_t crowd(int processes,
+             size_t (*work)(int number, const void *argument, double *took,
+                            size_t most),
+             const void *argument, size_t most, double **took);
 
 /* One line of the table, and of JSON; a goal of 0 is none.  report: it is the
 ** most that the value may be; report_least: the least. */
@@ -55,6 +68,7 @@ void measure_leases(void);
 void measure_control(void);
 void measure_confidence(void);
 void measure_process(void);
+void measure_process_million(void);
 void measure_retention(void);
 
 #endif

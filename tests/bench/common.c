@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,6 +48,12 @@ sqlite3 *open_file(const char *name, int fresh) {
   must(db, sqlite3_load_extension(db, library, NULL, NULL));
   run(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL");
   return db;
+}
+
+sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *stmt;
+  must(db, sqlite3_prepare_v2(db, sql, -1, &stmt, NULL));
+  return stmt;
 }
 
 double bulk(sqlite3 *db, const char *sql, long n) {
@@ -122,4 +129,59 @@ double wall(void) {
 int chosen(const char *part) {
   const char *only = getenv("BENCH_ONLY");
   return only == NULL || strcmp(only, part) == 0;
+}
+
+/* ---- many processes ------------------------------------------------------ */
+
+static void crowd_write(int out, const void *data, size_t size) {
+  size_t done = 0;
+  while (done < size) {
+    ssize_t part = write(out, (const char *)data + done, size - done);
+    if (part <= 0) exit(1);
+    done += (size_t)part;
+  }
+}
+
+/* Read up to the end; returns how many values. */
+static size_t crowd_read(int in, double *value, size_t most) {
+  size_t size = 0;
+  ssize_t part;
+  while (size < most * sizeof(*value) &&
+         (part = read(in, (char *)value + size, most * sizeof(*value) - size)) >
+             0) {
+    size += (size_t)part;
+  }
+  return size / sizeof(*value);
+}
+
+size_t crowd(int processes,
+             size_t (*work)(int number, const void *argument, double *took,
+                            size_t most),
+             const void *argument, size_t most, double **took) {
+  enum { PROCESSES = 100 };
+  int in[PROCESSES], i, status;
+  size_t n = 0;
+  if (processes < 1 || processes > PROCESSES) exit(1);
+  *took = malloc((size_t)processes * most * sizeof(**took));
+  if (*took == NULL) exit(1);
+  for (i = 0; i < processes; i++) {
+    int both[2];
+    pid_t pid;
+    if (pipe(both) != 0 || (pid = fork()) < 0) exit(1);
+    if (pid == 0) {
+      n = work(i, argument, *took, most);
+      crowd_write(both[1], *took, n * sizeof(**took));
+      _exit(0);
+    }
+    close(both[1]);
+    in[i] = both[0];
+  }
+  for (i = 0; i < processes; i++) {
+    n += crowd_read(in[i], *took + n, most);
+    close(in[i]);
+  }
+  while (wait(&status) > 0) {
+    if (status != 0) exit(1);
+  }
+  return n;
 }

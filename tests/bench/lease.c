@@ -11,9 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #define BATCH 100 /* names that are taken, then given up */
 
@@ -70,12 +68,6 @@ typedef struct Side {
   sqlite3_stmt *expire, *read; /* of the original */
   sqlite3_int64 token[BATCH];
 } Side;
-
-static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
-  sqlite3_stmt *stmt;
-  must(db, sqlite3_prepare_v2(db, sql, -1, &stmt, NULL));
-  return stmt;
-}
 
 static void side_open(Side *side, Kind kind) {
   memset(side, 0, sizeof(*side));
@@ -321,80 +313,49 @@ static void policy(sqlite3 *db, int fair) {
   }
 }
 
-/* One of the processes: writes the seconds of each pair to the pipe, after all
-** of them. */
-static void contend(int number, int fair, double seconds, int out) {
-  enum { MOST = 1000000 };
-  double *took = malloc(MOST * sizeof(*took));
+typedef struct Contest {
+  int fair;
+  double seconds;
+} Contest;
+
+/* One of the processes: the seconds of each pair. */
+static size_t contend(int number, const void *argument, double *took,
+                      size_t most) {
+  const Contest *contest = argument;
   sqlite3 *db = open_file("l.db", 0);
   Side side = {.kind = K_DOOR, .db = db};
   double end;
-  size_t n = 0, done = 0;
+  size_t n = 0;
   char name[32];
-  if (took == NULL) exit(1);
-  policy(db, fair);
+  policy(db, contest->fair);
   run(db, "PRAGMA synchronous=FULL");
   side.take = prepare(db, kinds[K_DOOR].take);
   side.give = prepare(db, kinds[K_DOOR].give);
   sqlite3_snprintf(sizeof(name), name, "task-%d", number);
-  for (end = wall() + seconds; wall() < end && n < MOST; n++) {
+  for (end = wall() + contest->seconds; wall() < end && n < most; n++) {
     took[n] = wall();
     take(&side, 0, name);
     give(&side, 0, name);
     took[n] = wall() - took[n];
     sqlite3_sleep(1);
   }
-  while (done < n * sizeof(*took)) {
-    ssize_t size = write(out, (char *)took + done, n * sizeof(*took) - done);
-    if (size <= 0) exit(1);
-    done += (size_t)size;
-  }
-  free(took);
   side_close(&side);
+  return n;
 }
 
 /* *p99: of the milliseconds of a pair; *rate: pairs a second. */
 static void contention(int fair, double *p99, double *rate) {
-  enum { PROCESSES = 100, MOST = 2000000 };
-  int processes = (int)setting("BENCH_PROCESSES", 10), i, status;
-  double seconds = (double)setting("BENCH_SECONDS", 3);
-  double *took = malloc(MOST * sizeof(*took));
-  int in[PROCESSES];
-  size_t n = 0;
+  Contest contest = {fair, (double)setting("BENCH_SECONDS", 3)};
+  int processes = (int)setting("BENCH_PROCESSES", 10);
   sqlite3 *db = open_file("l.db", 1);
-  if (took == NULL || processes < 1 || processes > PROCESSES) exit(1);
+  double *took;
+  size_t n;
   run(db, kinds[K_DOOR].make);
   sqlite3_close(db);
-  for (i = 0; i < processes; i++) {
-    int both[2];
-    pid_t pid;
-    if (pipe(both) != 0 || (pid = fork()) < 0) exit(1);
-    if (pid == 0) {
-      contend(i, fair, seconds, both[1]);
-      _exit(0);
-    }
-    close(both[1]);
-    in[i] = both[0];
-  }
-  for (i = 0; i < processes; i++) {
-    double value;
-    ssize_t size;
-    size_t part = 0;
-    while ((size = read(in[i], (char *)&value + part, sizeof(value) - part)) >
-           0) {
-      part += (size_t)size;
-      if (part < sizeof(value)) continue;
-      part = 0;
-      if (n < MOST) took[n++] = value;
-    }
-    close(in[i]);
-  }
-  while (wait(&status) > 0) {
-    if (status != 0) exit(1);
-  }
+  n = crowd(processes, contend, &contest, 1000000, &took);
   (void)median(took, (int)n); /* sorts */
   *p99 = took[n * 99 / 100] * 1000;
-  *rate = (double)n / seconds;
+  *rate = (double)n / contest.seconds;
   free(took);
 }
 

@@ -210,37 +210,57 @@ def test_e11_500_artifacts_that_are_missing(db):
     assert db.value("SELECT count(*) FROM process_evidence") == 0
 
 
+def sizes(db):
+    """Rows, but of what is a record: ledger, decisions, history of leases."""
+    return {name: db.value(f"SELECT count(*) FROM {name}") for name in (
+        "process_task", "process_evidence", "process_baseline",
+        "process_counter", "phase_lease_held", "attestation_ledger_entry")}
+
+
 @once
-def test_e11_a_thousand_failures_leave_nothing_behind(db):
-    """Refusals add their decision, and nothing else; memory stays flat."""
-    tables = ("phase_ledger_entry", "process_task", "process_evidence",
-              "phase_lease_held", "phase_lease_event", "process_counter",
-              "process_baseline")
+def test_e11_a_thousand_refusals_leave_a_thousand_decisions(db):
+    """And nothing else; memory stays flat."""
     db.run("PRAGMA cache_size = 20")
     db.start()
+    db.show("STRATEGIZE", "phase_artifact", name="x", content="x")
 
     def fail(times):
-        for _ in range(times):
-            db.show("STRATEGIZE", "phase_artifact", name="x", content="x")
-            assert not db.advance("SPEC")["allowed"]
-            assert not db.back("SPEC")["allowed"]
-            db.force("STRATEGIZE", actor="a")
-
-    def size():
-        return [db.value(f"SELECT count(*) FROM {name}") for name in tables]
+        for i in range(times):
+            assert not db.advance("SPEC" if i % 2 else "PLAN")["allowed"]
 
     fail(50)
-    rows = size()
+    rows, memory = sizes(db), apsw.memoryused()
+    fail(1000)
+    assert apsw.memoryused() < memory + 20000
+    assert sizes(db) == rows
+    assert db.value("SELECT count(*) FROM process_decision WHERE decision ="
+                    " 'block'") == 1050
+    assert db.value("SELECT count(*) FROM phase_ledger") == 1
+
+
+@once
+def test_e11_a_thousand_tasks_that_fail_and_are_aborted(db):
+    """Neither evidence nor leases stay; memory is flat."""
+    db.run("PRAGMA cache_size = 20")
+
+    def fail(first, last):
+        for i in range(first, last):
+            task = f"T{i}"
+            db.start(task)
+            db.show("STRATEGIZE", "phase_artifact", task, name="x", content="x")
+            assert not db.advance("SPEC", task=task)["allowed"]
+            assert db.force("DONE", task=task, why="aborted")["allowed"]
+
+    fail(0, 50)
     memory = apsw.memoryused()
-    fail(250)
-    grown = [after - before for before, after in zip(rows, size())]
-    assert grown[0] == 250 and grown[1:4] == [0, 0, 0]
-    assert grown[5:] == [0, 0]
-    for _ in range(250):
-        assert not db.advance("PLAN")["allowed"]
-        assert not db.start()["allowed"]
-    assert apsw.memoryused() < memory + 50000
-    assert size()[0] == rows[0] + 250
+    fail(50, 1050)
+    assert apsw.memoryused() < memory + 20000
+    assert sizes(db) == {
+        "process_task": 1050, "process_evidence": 0, "process_baseline": 0,
+        "process_counter": 8, "phase_lease_held": 0,
+        "attestation_ledger_entry": 0}
+    assert db.run("SELECT DISTINCT status FROM process_task") == [("closed",)]
+    assert db.value("SELECT count(*) FROM phase_ledger") == 2100
 
 
 # ---- what is stored ---------------------------------------------------------

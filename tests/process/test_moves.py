@@ -198,6 +198,20 @@ def test_p13_force_is_an_entry_with_its_reason(db):
     db.sound()
 
 
+@once
+def test_p13_force_begins_a_task_anywhere(db):
+    """So a task comes over from elsewhere, at its own times."""
+    db.run("INSERT INTO phase_ledger(at, task_id, kind, to_phase, agent, why)"
+           " VALUES (1761652800000, 'T', 'force', 'PLAN', 'op', 'old ledger')")
+    assert db.phase() == [("PLAN", "active")]
+    assert db.decisions() == [("bypass", "forced", "low")]
+    db.prove("PLAN")
+    assert db.advance("THINK")["allowed"]
+    assert db.value("SELECT at FROM phase_ledger WHERE seq = 1") \
+        == 1761652800000
+    db.sound()
+
+
 def test_p13_force_does_not_make_a_task_complete(db):
     db.start()
     db.force("MONITOR", actor="a")

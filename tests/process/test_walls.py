@@ -55,6 +55,9 @@ WRONG = {
     "start again": ({"from_phase": "NULL", "kind": "'start'",
                      "to_phase": "'STRATEGIZE'"},
                     "already in cycle at phase STRATEGIZE"),
+    "start on": ({"kind": "'start'"}, "already in cycle at phase STRATEGIZE"),
+    "start at the end": ({"kind": "'start'", "to_phase": "'MONITOR'"},
+                         "already in cycle at phase STRATEGIZE"),
     "no such phase": ({"to_phase": "'X'"}, "advance to X: kind is"),
     "no such kind": ({"kind": "'jump'"}, "jump to SPEC: kind is"),
     "done by advance": ({"to_phase": "'DONE'"}, "advance to DONE: kind is"),
@@ -135,6 +138,18 @@ STATEMENTS = [
     "INSERT OR REPLACE INTO phase_ledger_entry(seq, at, task_id, kind,"
     " from_phase, to_phase, agent, enforcement, hash) VALUES (1, 1, 'T',"
     " 'start', NULL, 'MONITOR', 'a', 'enforce', zeroblob(32))",
+    "INSERT INTO phase_ledger_direct(seq, at, task_id, kind, from_phase,"
+    " to_phase, agent, enforcement, hash) VALUES (2, 9e12, 'T', 'force',"
+    " 'STRATEGIZE', 'MONITOR', 'a', 'enforce', zeroblob(32))",
+    "INSERT INTO phase_ledger_entry SELECT * FROM phase_ledger_entry WHERE 1"
+    " ON CONFLICT DO UPDATE SET to_phase = 'MONITOR'",
+    "WITH w AS (SELECT 'MONITOR' AS p) UPDATE phase_ledger_entry"
+    " SET to_phase = p FROM w",
+    "INSERT INTO process_task SELECT * FROM process_task WHERE 1"
+    " ON CONFLICT DO UPDATE SET phase = 'MONITOR'",
+    "UPDATE phase_lease_held SET holder = 'b'",
+    "DELETE FROM phase_lease_held",
+    "INSERT INTO phase_lease(resource, holder) VALUES ('T/SPEC', 'b')",
     "UPDATE phase_ledger SET to_phase = 'MONITOR'",
     "UPDATE phase_ledger_entry SET to_phase = 'MONITOR'",
     "UPDATE OR REPLACE phase_ledger_entry SET seq = 5",
