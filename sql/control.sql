@@ -666,7 +666,7 @@ END;
 CREATE TRIGGER IF NOT EXISTS monitor_check_insert BEFORE INSERT ON monitor_check
 BEGIN
   SELECT CASE
-    WHEN m.release IS NULL
+    WHEN p.name IS NULL
     THEN (SELECT 1
             FROM json_each('{}', 'monitor_check: release '
                    || coalesce(substr(NEW.release, 1, 100), 'NULL')
@@ -686,7 +686,7 @@ BEGIN
       'monitor_check: memory_mb is 0 or more, or NULL when unknown')
     WHEN NEW.at IS NULL
     THEN RAISE(ABORT, 'monitor_check: at is NULL; leave it out for now')
-    WHEN EXISTS (SELECT 1 FROM monitor_check WHERE id = NEW.id)
+    WHEN NEW.id > 0 AND EXISTS (SELECT 1 FROM monitor_check WHERE id = NEW.id)
     THEN RAISE(ABORT, 'monitor_check is append-only; leave id out')
     WHEN NEW.at <> CAST(round(julianday('now') * 86400000.0) AS INTEGER)
                    - 210866760000000
@@ -741,13 +741,14 @@ BEGIN
 END;
 
 -- Each check is judged in its own transaction, by the last checks of its
--- release; the first rule that matches.  runs: F for a failure, '.' for none, in
--- order.  A mean is rounded, so that a constant rate is not above itself; a rate
--- that is not known does not lower it.  The window is found by walking back
--- along the index, so that what older checks there are costs nothing.
+-- release; the first rule that matches.  runs: F for a failure, '.' for none,
+-- in order.  A mean is rounded, so that a constant rate is not above itself; a
+-- rate that is not known does not lower it.  The window is found by walking
+-- back along the index, so that what older checks there are costs nothing.
 --
--- This is one statement, and without min() and max(), for what it costs: those
--- would have the thresholds read anew for each check of the window.
+-- It is written for what it costs: failed as in monitor_result, but in words
+-- that are quicker, and neither min() nor max(), for which the thresholds would
+-- be read anew for each check of the window.
 CREATE TRIGGER IF NOT EXISTS monitor_check_decide AFTER INSERT ON monitor_check
 BEGIN
   SELECT RAISE(ABORT, 'monitor_check is append-only; leave id out')
@@ -794,10 +795,10 @@ BEGIN
          printf('{"mean_error_rate":%s,"failed":%d,"pattern":"%s",'
                 || '"threshold":%s%s,"checks":[{"id":%s}]}',
                 coalesce(mean, 'null'), failed,
-                CASE WHEN failed = 0           THEN 'healthy'
-                     WHEN instr(runs, 'FFF')   THEN 'consecutive_failures'
+                CASE WHEN failed = 0              THEN 'healthy'
+                     WHEN instr(runs, 'FFF')      THEN 'consecutive_failures'
                      WHEN substr(runs, -2) = 'FF' THEN 'recent_failures'
-                     ELSE                           'intermittent_failures' END,
+                     ELSE                         'intermittent_failures' END,
                 threshold,
                 iif(e_value IS NULL, '',
                     printf(',"sequential":{"e_value":%!.15g,"baseline":[%d,%d],'
@@ -811,17 +812,17 @@ BEGIN
                  q.judged_canary_bad, q.judged_canary_total,
                  count(*) AS checks,
                  CAST(avg(c.error_rate) * 1e9 + 0.5 AS INTEGER) / 1e9 AS mean,
-                 sum(iif(c.ok AND c.error_rate IS NOT NULL
+                 sum(iif(c.ok = 1 AND c.error_rate IS NOT NULL
                          AND coalesce(c.memory_mb, 0) < p.memory_mb, 0, 1))
                    AS failed,
                  sum(iif(c.error_rate > p.error_rate, 1, 0)) AS above,
                  group_concat(
-                     iif(c.ok AND c.error_rate IS NOT NULL
+                     iif(c.ok = 1 AND c.error_rate IS NOT NULL
                          AND coalesce(c.memory_mb, 0) < p.memory_mb, '.', 'F'),
                      '') AS runs,
                  group_concat(
                      c.id
-                     || iif(c.ok AND c.error_rate IS NOT NULL
+                     || iif(c.ok = 1 AND c.error_rate IS NOT NULL
                             AND coalesce(c.memory_mb, 0) < p.memory_mb,
                             ',"failed":0,"error_rate":',
                             ',"failed":1,"error_rate":')

@@ -285,6 +285,13 @@ def test_it_ends_once(m):
             "monitor: an UPDATE sets ended_at and ended_why, once")
 
 
+def test_without_its_profile_nothing_is_judged(m):
+    m.run("DROP TRIGGER monitor_profile_delete")
+    m.run("DELETE FROM monitor_profile")
+    m.fails("INSERT INTO monitor_check(release, ok) VALUES ('r', 1)",
+            "monitor_check: release r is not monitored")
+
+
 def steps(db):
     """Of SQLite's machine, for one more check."""
     count = 0
