@@ -660,27 +660,22 @@ BEGIN
       'monitor: it stays on record; UPDATE ended_at and ended_why to end it');
 END;
 
--- The clock's own time is always taken, even if it has been set back.
+-- The clock's own time is always taken, even if it has been set back.  What is
+-- asked here is asked for every check: the words of a refusal, and what only an
+-- explicit time needs, are looked up when it comes to that.
 CREATE TRIGGER IF NOT EXISTS monitor_check_insert BEFORE INSERT ON monitor_check
 BEGIN
-  SELECT 1
-    FROM (SELECT 'monitor_check: release '
-                 || coalesce(substr(NEW.release, 1, 100), 'NULL')
-                 || ' is not monitored; INSERT INTO monitor first' AS words
-           WHERE NOT EXISTS (SELECT 1 FROM monitor
-                              WHERE release = NEW.release)) AS w
-   CROSS JOIN json_each('{}', w.words);
-  SELECT 1
-    FROM (SELECT 'monitor_check: the monitor of ' || substr(NEW.release, 1, 100)
-                 || ' has ended: '
-                 || coalesce(ended_why, 'its grace period is over') AS words
-            FROM monitor AS m
-            JOIN monitor_profile AS p ON p.name = m.profile
-           WHERE release = NEW.release
-             AND (ended_at IS NOT NULL
-                  OR (NEW.at < started_at + grace_ms) IS 0)) AS w
-   CROSS JOIN json_each('{}', w.words);
   SELECT CASE
+    WHEN p.name IS NULL
+    THEN (SELECT 1
+            FROM json_each('{}', 'monitor_check: release '
+                   || coalesce(substr(NEW.release, 1, 100), 'NULL')
+                   || ' is not monitored; INSERT INTO monitor first'))
+    WHEN m.ended_at IS NOT NULL OR NEW.at >= m.started_at + p.grace_ms
+    THEN (SELECT 1
+            FROM json_each('{}', 'monitor_check: the monitor of '
+                   || substr(NEW.release, 1, 100) || ' has ended: '
+                   || coalesce(m.ended_why, 'its grace period is over')))
     WHEN NEW.ok NOT IN (0, 1)
     THEN RAISE(ABORT, 'monitor_check: ok is 1, 0 or NULL')
     WHEN NEW.error_rate NOT BETWEEN 0 AND 1
@@ -691,29 +686,25 @@ BEGIN
       'monitor_check: memory_mb is 0 or more, or NULL when unknown')
     WHEN NEW.at IS NULL
     THEN RAISE(ABORT, 'monitor_check: at is NULL; leave it out for now')
-    WHEN NEW.at > now + 60000
-    THEN RAISE(ABORT, 'monitor_check: at lies in the future')
-    WHEN NEW.at <> now
-         AND (NEW.at < (SELECT started_at FROM monitor
-                         WHERE release = NEW.release)
-              OR NEW.at < (SELECT at FROM monitor_check
-                            WHERE release = NEW.release
-                            ORDER BY id DESC LIMIT 1))
-    THEN RAISE(ABORT,
-      'monitor_check: at is before the start, or the check before')
-    WHEN EXISTS (SELECT 1 FROM monitor_check WHERE id = NEW.id)
+    WHEN NEW.id > 0 AND EXISTS (SELECT 1 FROM monitor_check WHERE id = NEW.id)
     THEN RAISE(ABORT, 'monitor_check is append-only; leave id out')
+    WHEN NEW.at <> CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+                   - 210866760000000
+    THEN CASE
+      WHEN NEW.at > CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+                    - 210866760000000 + 60000
+      THEN RAISE(ABORT, 'monitor_check: at lies in the future')
+      WHEN NEW.at < m.started_at
+           OR NEW.at < (SELECT at FROM monitor_check
+                         WHERE release = NEW.release
+                         ORDER BY id DESC LIMIT 1)
+      THEN RAISE(ABORT,
+        'monitor_check: at is before the start, or the check before')
+    END
   END
-    FROM (SELECT CAST(round(julianday('now') * 86400000.0) AS INTEGER)
-                 - 210866760000000 AS now);
-END;
-
-CREATE TRIGGER IF NOT EXISTS monitor_check_inserted
-AFTER INSERT ON monitor_check
-WHEN NEW.id IS NOT 1 + coalesce((SELECT id FROM monitor_check WHERE id < NEW.id
-                                  ORDER BY id DESC LIMIT 1), 0)
-BEGIN
-  SELECT RAISE(ABORT, 'monitor_check is append-only; leave id out');
+    FROM (SELECT 1)
+    LEFT JOIN monitor AS m ON m.release = NEW.release
+    LEFT JOIN monitor_profile AS p ON p.name = m.profile;
 END;
 
 CREATE TRIGGER IF NOT EXISTS monitor_check_update BEFORE UPDATE ON monitor_check
@@ -749,93 +740,109 @@ BEGIN
   SELECT RAISE(ABORT, 'monitor_sequential: what was measured stays on record');
 END;
 
--- The verdict on a release by its last checks; the first rule that matches.
--- A mean is rounded, so that a constant rate is not above itself; a rate that
--- is not known does not lower it.  runs: F for a failure, '.' for none, in
--- order.  The window is found by walking back along the index, so that what
--- older checks there are costs nothing.
-CREATE VIEW IF NOT EXISTS monitor_verdict AS
-SELECT id, release, at, acts, previous,
-       CASE
-         WHEN e_value * alpha >= 1                            THEN 'rollback'
-         WHEN checks < 2                                      THEN 'healthy'
-         WHEN mean > error_limit AND failed >= 3              THEN 'rollback'
-         WHEN checks = window AND above = checks              THEN 'rollback'
-         WHEN failed_last >= failures                         THEN 'escalate'
-         WHEN failed > 0 OR mean > degrade_rate               THEN 'degrade'
-         ELSE                                                      'healthy'
-       END AS decision,
-       CASE
-         WHEN e_value * alpha >= 1
-         THEN printf('sequential test: error rate %.2f%% against %.2f%%, '
-                     || 'e-value %.4g',
-                     100.0 * judged_canary_bad / judged_canary_total,
-                     100.0 * judged_baseline_bad / judged_baseline_total,
-                     e_value)
-         WHEN checks < 2
-         THEN 'too few checks for a decision'
-         WHEN mean > error_limit AND failed >= 3
-         THEN printf('high error rate (%.1f%%) with %d failures',
-                     100 * mean, failed)
-         WHEN checks = window AND above = checks
-         THEN printf('error rate above %.1f%% in each of %d checks',
-                     100 * error_limit, checks)
-         WHEN failed_last >= failures
-         THEN printf('%d consecutive failures', failed_last)
-         WHEN failed > 0 OR mean > degrade_rate
-         THEN printf('%d failures, error rate %.1f%%', failed,
-                     100 * coalesce(mean, 0))
-         ELSE 'all checks pass'
-       END AS reason,
-       printf('{"mean_error_rate":%s,"failed":%d,"pattern":"%s",'
-              || '"threshold":%s%s,"checks":[%s]}',
-              coalesce(mean, 'null'), failed,
-              CASE WHEN instr(runs, 'FFF') THEN 'consecutive_failures'
-                   WHEN failed_last >= 2   THEN 'recent_failures'
-                   WHEN failed > 0         THEN 'intermittent_failures'
-                   ELSE                         'healthy' END,
-              threshold,
-              iif(e_value IS NULL, '',
-                  printf(',"sequential":{"e_value":%!.15g,"baseline":[%d,%d],'
-                         || '"canary":[%d,%d]}', e_value,
-                         judged_baseline_bad, judged_baseline_total,
-                         judged_canary_bad, judged_canary_total)),
-              list) AS evidence
-  FROM (SELECT *, length(runs) - length(rtrim(runs, 'F')) AS failed_last
-          FROM (SELECT release, previous, error_limit, degrade_rate, failures,
-                       window, acts, alpha, threshold,
-                       count(*) AS checks,
-                       max(id) AS id,
-                       max(at) AS at,
-                       round(avg(error_rate), 9) AS mean,
-                       sum(failed) AS failed,
-                       sum(above) AS above,
-                       group_concat(iif(failed, 'F', '.'), '') AS runs,
-                       group_concat(printf(
-                         '{"id":%d,"failed":%d,"error_rate":%s}',
-                         id, failed, coalesce(error_rate, 'null'))) AS list
-                  FROM monitor_result AS r
-                 WHERE id >=
-                       (WITH RECURSIVE back(id, n) AS (
-                          SELECT (SELECT max(id) FROM monitor_check
-                                   WHERE release = r.release), 1
-                           UNION ALL
-                          SELECT (SELECT max(c.id) FROM monitor_check AS c
-                                   WHERE c.release = r.release
-                                     AND c.id < back.id), n + 1
-                            FROM back
-                           WHERE n < r.window AND back.id IS NOT NULL)
-                        SELECT min(id) FROM back)
-                 GROUP BY release)
-          LEFT JOIN monitor_sequential USING (release));
-
--- Each check is judged in its own transaction.
+-- Each check is judged in its own transaction, by the last checks of its
+-- release; the first rule that matches.  runs: F for a failure, '.' for none,
+-- in order.  A mean is rounded, so that a constant rate is not above itself; a
+-- rate that is not known does not lower it.  The window is found by walking
+-- back along the index, so that what older checks there are costs nothing.
+--
+-- It is written for what it costs: failed as in monitor_result, but in words
+-- that are quicker, and neither min() nor max(), for which the thresholds would
+-- be read anew for each check of the window.
 CREATE TRIGGER IF NOT EXISTS monitor_check_decide AFTER INSERT ON monitor_check
 BEGIN
+  SELECT RAISE(ABORT, 'monitor_check is append-only; leave id out')
+   WHERE NEW.id IS NOT
+         1 + coalesce((SELECT id FROM monitor_check WHERE id < NEW.id
+                        ORDER BY id DESC LIMIT 1), 0);
   INSERT INTO monitor_decision(id, release, at, decision, reason, evidence)
-  SELECT id, release, at, decision, reason, evidence
-    FROM monitor_verdict
-   WHERE release = NEW.release;
+  SELECT NEW.id, NEW.release, NEW.at,
+         CASE
+           WHEN e_value * alpha >= 1               THEN 'rollback'
+           WHEN checks < 2                         THEN 'healthy'
+           WHEN mean > error_limit AND failed >= 3 THEN 'rollback'
+           WHEN checks = window AND above = checks THEN 'rollback'
+           WHEN failed >= failures
+                AND instr(substr(runs, -failures), '.') = 0
+                                                   THEN 'escalate'
+           WHEN failed > 0 OR mean > degrade_rate  THEN 'degrade'
+           ELSE                                         'healthy'
+         END,
+         CASE
+           WHEN e_value * alpha >= 1
+           THEN printf('sequential test: error rate %.2f%% against %.2f%%, '
+                       || 'e-value %.4g',
+                       100.0 * judged_canary_bad / judged_canary_total,
+                       100.0 * judged_baseline_bad / judged_baseline_total,
+                       e_value)
+           WHEN checks < 2
+           THEN 'too few checks for a decision'
+           WHEN mean > error_limit AND failed >= 3
+           THEN printf('high error rate (%.1f%%) with %d failures',
+                       100 * mean, failed)
+           WHEN checks = window AND above = checks
+           THEN printf('error rate above %.1f%% in each of %d checks',
+                       100 * error_limit, checks)
+           WHEN failed >= failures
+                AND instr(substr(runs, -failures), '.') = 0
+           THEN printf('%d consecutive failures',
+                       checks - length(rtrim(runs, 'F')))
+           WHEN failed > 0 OR mean > degrade_rate
+           THEN printf('%d failures, error rate %.1f%%', failed,
+                       100 * coalesce(mean, 0))
+           ELSE 'all checks pass'
+         END,
+         printf('{"mean_error_rate":%s,"failed":%d,"pattern":"%s",'
+                || '"threshold":%s%s,"checks":[{"id":%s}]}',
+                coalesce(mean, 'null'), failed,
+                CASE WHEN failed = 0              THEN 'healthy'
+                     WHEN instr(runs, 'FFF')      THEN 'consecutive_failures'
+                     WHEN substr(runs, -2) = 'FF' THEN 'recent_failures'
+                     ELSE                         'intermittent_failures' END,
+                threshold,
+                iif(e_value IS NULL, '',
+                    printf(',"sequential":{"e_value":%!.15g,"baseline":[%d,%d],'
+                           || '"canary":[%d,%d]}', e_value,
+                           judged_baseline_bad, judged_baseline_total,
+                           judged_canary_bad, judged_canary_total)),
+                list)
+    FROM (SELECT p.error_rate AS error_limit, p.degrade_rate, p.failures,
+                 p.window, p.alpha, p.evidence AS threshold,
+                 q.e_value, q.judged_baseline_bad, q.judged_baseline_total,
+                 q.judged_canary_bad, q.judged_canary_total,
+                 count(*) AS checks,
+                 CAST(avg(c.error_rate) * 1e9 + 0.5 AS INTEGER) / 1e9 AS mean,
+                 sum(iif(c.ok = 1 AND c.error_rate IS NOT NULL
+                         AND coalesce(c.memory_mb, 0) < p.memory_mb, 0, 1))
+                   AS failed,
+                 sum(iif(c.error_rate > p.error_rate, 1, 0)) AS above,
+                 group_concat(
+                     iif(c.ok = 1 AND c.error_rate IS NOT NULL
+                         AND coalesce(c.memory_mb, 0) < p.memory_mb, '.', 'F'),
+                     '') AS runs,
+                 group_concat(
+                     c.id
+                     || iif(c.ok = 1 AND c.error_rate IS NOT NULL
+                            AND coalesce(c.memory_mb, 0) < p.memory_mb,
+                            ',"failed":0,"error_rate":',
+                            ',"failed":1,"error_rate":')
+                     || coalesce(c.error_rate, 'null'),
+                     '},{"id":') AS list
+            FROM monitor AS m
+           CROSS JOIN monitor_profile AS p ON p.name = m.profile
+            LEFT JOIN monitor_sequential AS q ON q.release = m.release
+           CROSS JOIN monitor_check AS c ON c.release = m.release
+           WHERE m.release = NEW.release
+             AND c.id >= coalesce(
+                 (SELECT id
+                    FROM monitor_check
+                   WHERE release = NEW.release
+                   ORDER BY id DESC
+                   LIMIT 1
+                  OFFSET (SELECT window - 1
+                            FROM monitor
+                            JOIN monitor_profile ON name = profile
+                           WHERE release = NEW.release)), 0));
 END;
 
 -- A decision is what the checks say, once for each.
@@ -860,12 +867,28 @@ BEGIN
   SELECT RAISE(ABORT, 'monitor_decision is append-only');
 END;
 
--- Escalation turns the kill switch on, which it can do but once an incident.
-CREATE TRIGGER IF NOT EXISTS monitor_decision_escalate
+-- What follows from a decision: an INSERT here does it, unless the profile only
+-- looks on.  It is kept apart so that a decision which nothing follows from, as
+-- nearly all are, does not pay for it.
+CREATE VIEW IF NOT EXISTS monitor_act AS
+SELECT '' AS release, 0 AS at, '' AS decision, '' AS reason, '' AS evidence
+ WHERE 0;
+
+CREATE TRIGGER IF NOT EXISTS monitor_decision_act
 AFTER INSERT ON monitor_decision
+WHEN NEW.decision IN ('escalate', 'rollback')
+BEGIN
+  INSERT INTO monitor_act
+  SELECT NEW.release, NEW.at, NEW.decision, NEW.reason, NEW.evidence
+    FROM monitor AS m
+    JOIN monitor_profile AS p ON p.name = m.profile
+   WHERE m.release = NEW.release AND p.acts;
+END;
+
+-- Escalation turns the kill switch on, which it can do but once an incident.
+CREATE TRIGGER IF NOT EXISTS monitor_act_escalate
+INSTEAD OF INSERT ON monitor_act
 WHEN NEW.decision = 'escalate'
-     AND (SELECT acts FROM monitor_result
-           WHERE release = NEW.release AND id = NEW.id)
      AND NOT EXISTS (SELECT 1 FROM killswitch_on WHERE key = 'DISABLE_NEW')
 BEGIN
   INSERT INTO settings(key, value, updated_by, reason)
@@ -875,19 +898,19 @@ BEGIN
          reason = excluded.reason, approved_by = NULL;
 END;
 
--- Rollback is asked for once a promotion, and ends the watch.
-CREATE TRIGGER IF NOT EXISTS monitor_decision_rollback
-AFTER INSERT ON monitor_decision
+-- Rollback is asked for once a promotion, and ends the watch; not before it has
+-- begun, where the clock has been set back since.
+CREATE TRIGGER IF NOT EXISTS monitor_act_rollback
+INSTEAD OF INSERT ON monitor_act
 WHEN NEW.decision = 'rollback'
-     AND (SELECT acts FROM monitor_result
-           WHERE release = NEW.release AND id = NEW.id)
 BEGIN
   INSERT INTO control_outbox(release, action, target, evidence, created_at)
   SELECT release, 'rollback', previous, NEW.evidence, NEW.at
     FROM monitor
    WHERE release = NEW.release;
   UPDATE monitor
-     SET ended_at = NEW.at, ended_why = 'rollback: ' || NEW.reason
+     SET ended_at = max(NEW.at, started_at),
+         ended_why = 'rollback: ' || NEW.reason
    WHERE release = NEW.release AND ended_at IS NULL;
 END;
 

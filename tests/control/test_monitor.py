@@ -285,8 +285,49 @@ def test_it_ends_once(m):
             "monitor: an UPDATE sets ended_at and ended_why, once")
 
 
+def test_without_its_profile_nothing_is_judged(m):
+    m.run("DROP TRIGGER monitor_profile_delete")
+    m.run("DELETE FROM monitor_profile")
+    m.fails("INSERT INTO monitor_check(release, ok) VALUES ('r', 1)",
+            "monitor_check: release r is not monitored")
+
+
+def steps(db):
+    """Of SQLite's machine, for one more check."""
+    count = 0
+
+    def step():
+        nonlocal count
+        count += 1
+
+    connection = db.connection
+    connection.setprogresshandler(step, 1)
+    connection.cursor().execute("INSERT INTO monitor_check(release, ok,"
+                                " error_rate) VALUES ('r', 1, 0.5)")
+    connection.setprogresshandler(None)
+    return count
+
+
 def test_old_checks_cost_nothing(m):
-    plan = " ".join(row[3] for row in m.run(
-        "EXPLAIN QUERY PLAN SELECT * FROM monitor_verdict WHERE release = 'r'"))
-    assert "SCAN m" not in plan and "SCAN c" not in plan
-    assert "monitor_check_release (release=? AND id>?)" in plan
+    start(m, "s")
+    for _ in range(6):
+        check(m, release="s")
+        check(m)
+    few = steps(m)
+    m.run("BEGIN")
+    for _ in range(100):
+        check(m, release="s")
+        check(m)
+    m.run("COMMIT")
+    assert steps(m) <= few + 10
+
+
+def test_a_start_ahead_of_the_clock(m):
+    """As where the clock has been set back since."""
+    start(m, "ahead", ago=-50000)
+    assert letters(m, [(DOWN, 0.5)] * 3, release="ahead") == "HER"
+    assert m.run("SELECT ended_at - started_at, ended_why FROM monitor WHERE"
+                 " release = 'ahead'") == [
+        (0, "rollback: high error rate (50.0%) with 3 failures")]
+    assert m.value("SELECT count(*) FROM monitor_decision AS d JOIN"
+                   " monitor_check AS c USING (id, release, at)") == 3
