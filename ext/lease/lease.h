@@ -6,6 +6,7 @@
 **   lease_read.c       its statements; the high-water mark and the rows
 **   lease_known.c      what the connection remembers of them, as a guess
 **   lease_check.c      the time of a decision; checks of what is asked for
+**   lease_time.c       that of an UPDATE or DELETE: when it found the row
 **   lease_decide.c     the decisions: acquire, renew, release, steal, transfer
 **   lease_denial.c     denials of the walls, which outlive their error
 **   lease_table.c      the virtual table: SELECT and DML, the walls
@@ -83,6 +84,21 @@ typedef struct LeaseList {
   size_t room;
 } LeaseList;
 
+/* When rows were found, by token (lease_time.c). */
+typedef struct LeaseFound {
+  sqlite3_int64 token; /* 0: an empty place */
+  sqlite3_int64 now;
+  sqlite3_int64 other; /* when it was found last */
+  int given;           /* one of these times was not the clock's */
+} LeaseFound;
+
+typedef struct LeaseTimes {
+  LeaseFound *place;
+  size_t room;
+  size_t count;
+  int cursors; /* that are open */
+} LeaseTimes;
+
 #define LEASE_KNOWN 256
 
 typedef struct HfLease {
@@ -117,10 +133,7 @@ typedef struct HfLease {
   unsigned version;
   LeaseList index; /* in a transaction that writes many rows */
 
-  /* The time given to the last SELECT, or INT64_MIN: an UPDATE or DELETE of the
-  ** rows that it found is decided at that time. */
-  sqlite3_int64 given;
-  sqlite3_int64 seen; /* the time of the last SELECT, given or not */
+  LeaseTimes times; /* of the rows that open cursors have found */
 
   int wrote; /* this statement has changed the held table */
 
@@ -227,7 +240,16 @@ int lease_guess(HfLease *lease, sqlite3_value *resource, sqlite3_int64 token,
 ** NULL asks the clock. */
 int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
               HfError *err);
-int lease_now_again(HfLease *lease, sqlite3_int64 *now, HfError *err);
+int lease_now_forward(HfLease *lease, sqlite3_int64 *now, HfError *err);
+
+/* A row was found at this time, which was given or the clock's: SQLITE_OK or
+** SQLITE_NOMEM.  The time to decide on it, then; value: what the UPDATE has for
+** the column, or NULL.  Forget them all. */
+int lease_times_add(HfLease *lease, sqlite3_int64 token, sqlite3_int64 now,
+                    int given);
+int lease_time_again(HfLease *lease, sqlite3_int64 token, sqlite3_value *value,
+                     sqlite3_int64 *now, HfError *err);
+void lease_times_clear(LeaseTimes *times);
 
 /* Check a name (what: "resource", "holder"), and a TTL; *ttl is the default for
 ** NULL. */

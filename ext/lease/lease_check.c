@@ -9,7 +9,7 @@
 /* ---- checks -------------------------------------------------------------- */
 
 /* Not before the high-water mark. */
-static int check_forward(HfLease *lease, sqlite3_int64 *now, HfError *err) {
+int lease_now_forward(HfLease *lease, sqlite3_int64 *now, HfError *err) {
   if ((lease->mark_known || lease_mark(lease, err) == SQLITE_OK) &&
       *now < lease->mark_now) {
     *now = lease->mark_now;
@@ -21,7 +21,7 @@ int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
               HfError *err) {
   if (given == NULL || sqlite3_value_type(given) == SQLITE_NULL) {
     return hf_clock_now(lease->vfs, now, err) == SQLITE_OK
-               ? check_forward(lease, now, err)
+               ? lease_now_forward(lease, now, err)
                : err->rc;
   }
   if (!lease->options.clock_caller) {
@@ -36,13 +36,7 @@ int lease_now(HfLease *lease, sqlite3_value *given, sqlite3_int64 *now,
                    "at most %lld",
                    lease->name, LEASE_TIME_MAX);
   }
-  return check_forward(lease, now, err);
-}
-
-int lease_now_again(HfLease *lease, sqlite3_int64 *now, HfError *err) {
-  if (lease->given == INT64_MIN) return lease_now(lease, NULL, now, err);
-  *now = lease->given;
-  return check_forward(lease, now, err);
+  return lease_now_forward(lease, now, err);
 }
 
 int lease_check_name(HfLease *lease, const char *what, sqlite3_value *value,

@@ -25,6 +25,7 @@ void lease_free(HfLease *lease) {
   hf_conn_unref(lease->conn);
   lease_statements_clear(lease);
   lease_known_clear(lease);
+  lease_times_clear(&lease->times);
   hf_txn_stmts_clear(&lease->txn);
   sqlite3_free(lease->schema);
   sqlite3_free(lease->name);
@@ -41,7 +42,6 @@ static int rows_make(HfConn *conn, int argc, const char *const *argv,
   memset(lease, 0, sizeof(*lease));
   lease->db = conn->db;
   lease->conn = hf_conn_ref(conn);
-  lease->given = INT64_MIN;
   lease->schema = hf_format(err, "%s", argv[1]);
   lease->name = hf_format(err, "%s", argv[2]);
   if (err->rc == SQLITE_OK) {
@@ -130,6 +130,7 @@ typedef struct LeaseCursor {
   HfStmt stmt;
   LeaseSql sql; /* which it is */
   sqlite3_int64 now;
+  int given; /* that time was */
   int eof;
 } LeaseCursor;
 
@@ -171,13 +172,17 @@ static int rows_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
 }
 
 static int rows_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
-  (void)vtab;
-  return hf_cursor_open(sizeof(LeaseCursor), out);
+  LeaseTimes *times = &((HfLease *)vtab)->times;
+  int rc = hf_cursor_open(sizeof(LeaseCursor), out);
+  if (rc == SQLITE_OK && times->cursors++ == 0) lease_times_clear(times);
+  return rc;
 }
 
 static int rows_close(sqlite3_vtab_cursor *base) {
   LeaseCursor *cursor = (LeaseCursor *)base;
-  lease_give((HfLease *)base->pVtab, cursor->sql, &cursor->stmt);
+  HfLease *lease = (HfLease *)base->pVtab;
+  lease_give(lease, cursor->sql, &cursor->stmt);
+  lease->times.cursors--;
   sqlite3_free(cursor);
   return SQLITE_OK;
 }
@@ -233,8 +238,7 @@ static int rows_filter(sqlite3_vtab_cursor *base, int idx_num,
   /* What a door grants to the rows of this SELECT is not among them. */
   if (lease_mark(lease, &err) == SQLITE_OK) last = lease->mark_token;
   if (lease_now(lease, given, &cursor->now, &err) == SQLITE_OK) {
-    lease->given = given ? cursor->now : INT64_MIN;
-    lease->seen = cursor->now;
+    cursor->given = given != NULL;
     rows_find(cursor, idx_num & 3, last, argv, &err);
   }
   return hf_error_to_vtab(&err, base->pVtab);
@@ -266,7 +270,8 @@ static int rows_column(sqlite3_vtab_cursor *base, sqlite3_context *context,
 /* Whoever asks for it will often write the row. */
 static int rows_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
   HfLease *lease = (HfLease *)base->pVtab;
-  sqlite3_stmt *stmt = ((LeaseCursor *)base)->stmt.p;
+  const LeaseCursor *cursor = (const LeaseCursor *)base;
+  sqlite3_stmt *stmt = cursor->stmt.p;
   *rowid = sqlite3_column_int64(stmt, 0);
   if (lease_known_resource(lease, *rowid) == NULL) {
     lease_saw(lease, &(Lease){.there = 1,
@@ -277,7 +282,7 @@ static int rows_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
                               .expires_at = sqlite3_column_int64(stmt, 4),
                               .renewals = sqlite3_column_int64(stmt, 5)});
   }
-  return SQLITE_OK;
+  return lease_times_add(lease, *rowid, cursor->now, cursor->given);
 }
 
 /* ---- INSERT, UPDATE, DELETE ---------------------------------------------- */
@@ -371,17 +376,6 @@ static int rows_same(const Lease *row, int i, sqlite3_value *value) {
   }
 }
 
-/* The time of an UPDATE: a given one, or that of the rows it found. */
-static int rows_time(HfLease *lease, sqlite3_value *value, sqlite3_int64 *now,
-                     HfError *err) {
-  if (sqlite3_value_nochange(value) ||
-      (sqlite3_value_type(value) == SQLITE_INTEGER &&
-       sqlite3_value_int64(value) == lease->seen)) {
-    return lease_now_again(lease, now, err);
-  }
-  return lease_now(lease, value, now, err);
-}
-
 /* UPDATE l SET ttl_ms = ..., detail = ... renews. */
 static int rows_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
   sqlite3_int64 token = sqlite3_value_int64(argv[0]), now, ttl;
@@ -391,7 +385,8 @@ static int rows_renew(HfLease *lease, sqlite3_value **argv, HfError *err) {
   int i;
   memset(&row, 0, sizeof(row));
   if (lease_mark(lease, err) != SQLITE_OK ||
-      rows_time(lease, value[LEASE_NOW], &now, err) != SQLITE_OK ||
+      lease_time_again(lease, token, value[LEASE_NOW], &now, err) !=
+          SQLITE_OK ||
       lease_check_ttl(
           lease,
           sqlite3_value_nochange(value[LEASE_TTL]) ? NULL : value[LEASE_TTL],
@@ -431,7 +426,7 @@ static int rows_release(HfLease *lease, sqlite3_int64 token, HfError *err) {
   Lease row;
   memset(&row, 0, sizeof(row));
   if (lease_mark(lease, err) == SQLITE_OK &&
-      lease_now_again(lease, &now, err) == SQLITE_OK &&
+      lease_time_again(lease, token, NULL, &now, err) == SQLITE_OK &&
       lease_read_token(lease, token, &row, err) == SQLITE_OK &&
       lease_decide_release(lease, &row, now, &verdict, err) == SQLITE_OK &&
       verdict == LEASE_LOST) {

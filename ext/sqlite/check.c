@@ -19,12 +19,14 @@
 int hf_findings_add(HfFindings *list, const char *finding, const char *object,
                     const char *format, ...) {
   HfFinding *row;
+  char *detail;
   va_list args;
   int i;
   /* A guard may be missed by the manifest and by its own area. */
   for (i = 0; i < list->count; i++) {
-    if (strcmp(list->row[i].finding, finding) == 0 &&
-        strcmp(list->row[i].object, object) == 0) {
+    row = &list->row[i];
+    if (row->database == list->database && strcmp(row->finding, finding) == 0 &&
+        strcmp(row->object, object) == 0) {
       return SQLITE_OK;
     }
   }
@@ -39,8 +41,13 @@ int hf_findings_add(HfFindings *list, const char *finding, const char *object,
   row->finding = finding;
   row->object = sqlite3_mprintf("%s", object);
   va_start(args, format);
-  row->detail = sqlite3_vmprintf(format, args);
+  row->detail = detail = sqlite3_vmprintf(format, args);
   va_end(args);
+  row->database = list->database;
+  if (detail != NULL && list->schema != NULL) {
+    row->detail = sqlite3_mprintf("%s (in %s)", detail, list->schema);
+    sqlite3_free(detail);
+  }
   if (row->object == NULL || row->detail == NULL) {
     sqlite3_free(row->object);
     sqlite3_free(row->detail);
@@ -122,7 +129,7 @@ int hf_check_schemas(HfConn *conn, HfCheckSchema *check, HfFindings *list,
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
   if (hf_prepare(conn->db, &stmt, err,
-                 "SELECT name FROM pragma_database_list") != SQLITE_OK) {
+                 "SELECT name, seq FROM pragma_database_list") != SQLITE_OK) {
     return err->rc;
   }
   while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -130,40 +137,35 @@ int hf_check_schemas(HfConn *conn, HfCheckSchema *check, HfFindings *list,
     if (schema == NULL) {
       hf_fail(err, SQLITE_NOMEM, NULL);
     } else {
+      list->database = sqlite3_column_int(stmt, 1);
+      list->schema = list->database != 0 ? schema : NULL;
       check(conn, schema, list, err);
     }
   }
+  list->database = 0;
+  list->schema = NULL;
   if (err->rc == SQLITE_OK && rc != SQLITE_DONE) hf_fail_db(err, conn->db);
   sqlite3_finalize(stmt);
   return err->rc;
 }
 
-/* The module's name however it is spaced and quoted. */
-#define CHECK_VIRTUAL \
-  "WITH v(name, sql) AS (SELECT name," \
-  " replace(replace(replace(replace(replace(replace(replace(replace(sql," \
-  " char(10), ' '), char(13), ' '), char(9), ' '), '(', ' '), '\"', ' '), " \
-  "'`'," \
-  " ' '), '[', ' '), ']', ' ')" \
-  "  FROM \"%w\".sqlite_schema WHERE type = 'table' AND rootpage = 0" \
-  "   AND sql LIKE 'CREATE VIRTUAL TABLE%%')" \
-  "SELECT name FROM v" \
-  " WHERE replace(replace(replace(sql || ' ', '    ', ' '), '  ', ' '), '  '," \
-  "               ' ') LIKE '%% USING %q %%' ORDER BY name"
-
 int hf_check_virtual(HfConn *conn, const char *schema, const char *module,
                      HfCheckVirtual *check, HfFindings *list, HfError *err) {
   sqlite3_stmt *stmt;
   int rc = SQLITE_DONE;
-  if (hf_prepare(conn->db, &stmt, err, CHECK_VIRTUAL, schema, module) !=
-      SQLITE_OK) {
+  if (hf_prepare(conn->db, &stmt, err,
+                 "SELECT name, sql FROM \"%w\".sqlite_schema"
+                 " WHERE type = 'table' AND rootpage = 0 AND sql NOTNULL"
+                 " ORDER BY name",
+                 schema) != SQLITE_OK) {
     return err->rc;
   }
   while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
     const char *name = (const char *)sqlite3_column_text(stmt, 0);
-    if (name == NULL) {
+    const char *sql = (const char *)sqlite3_column_text(stmt, 1);
+    if (name == NULL || sql == NULL) {
       hf_fail(err, SQLITE_NOMEM, NULL);
-    } else {
+    } else if (hf_sql_uses(sql, module)) {
       check(conn, schema, name, list, err);
     }
   }

@@ -358,6 +358,10 @@ char *hf_table_list(HfConn *conn, const HfTable *table, int columns,
 const char *hf_sql_skip(const char *z);
 int hf_sql_is_word(char c);
 
+/* Is that CREATE VIRTUAL TABLE ... USING this module?  However it is spaced,
+** quoted and commented. */
+int hf_sql_uses(const char *sql, const char *module);
+
 /* ---- clock --------------------------------------------------------------- */
 
 /* The VFS of a database, which never changes while it is attached. */
@@ -441,15 +445,19 @@ typedef struct HfFinding {
   const char *finding; /* static */
   char *object;        /* sqlite3_free */
   char *detail;        /* sqlite3_free */
+  int database;        /* its number in database_list */
 } HfFinding;
 
 typedef struct HfFindings {
   HfFinding *row;
   int count;
   int room;
+  int database;       /* that is visited; 0 is main */
+  const char *schema; /* its name; NULL for main */
 } HfFindings;
 
-/* Add a finding; the detail is formatted.  SQLITE_OK or SQLITE_NOMEM. */
+/* Add a finding; the detail is formatted, and says in which attached database
+** it is.  SQLITE_OK or SQLITE_NOMEM. */
 int hf_findings_add(HfFindings *list, const char *finding, const char *object,
                     const char *format, ...);
 void hf_findings_clear(HfFindings *list);

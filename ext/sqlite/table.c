@@ -165,6 +165,45 @@ static int table_is_blank(const char *z) {
          (z[0] == '-' && z[1] == '-') || (z[0] == '/' && z[1] == '*');
 }
 
+static const char *table_after_blank(const char *z) {
+  while (table_is_blank(z)) z = hf_sql_skip(z);
+  return z;
+}
+
+/* Behind the word or quoted name at z, and what is blank. */
+static const char *table_after_name(const char *z) {
+  if (hf_sql_is_word(*z)) {
+    while (hf_sql_is_word(*z)) z++;
+  } else if (*z == '[') {
+    z = hf_sql_skip(z);
+  } else { /* a doubled quote is two strings side by side */
+    char quote = *z;
+    while (quote != 0 && *z == quote) z = hf_sql_skip(z);
+  }
+  return table_after_blank(z);
+}
+
+/* Is the name from z to end this one? */
+static int table_is_name(const char *z, const char *name) {
+  size_t n = strlen(name);
+  int quoted = *z != 0 && strchr("\"'`[", *z) != NULL;
+  char end;
+  if (sqlite3_strnicmp(z + quoted, name, (int)n) != 0) return 0;
+  end = z[n + (size_t)quoted];
+  return quoted ? end == (*z == '[' ? ']' : *z) : !hf_sql_is_word(end);
+}
+
+int hf_sql_uses(const char *sql, const char *module) {
+  static const char *const words[] = {"create", "virtual", "table", NULL,
+                                      "using"};
+  size_t i;
+  for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
+    if (words[i] != NULL && !table_is_name(sql, words[i])) return 0;
+    sql = table_after_name(sql);
+  }
+  return table_is_name(sql, module);
+}
+
 /* The condition of a partial index, behind the WHERE that follows its columns
 ** in CREATE INDEX; NULL when it has none. */
 static const char *table_predicate(const char *sql) {
@@ -175,8 +214,7 @@ static const char *table_predicate(const char *sql) {
     sql = hf_sql_skip(sql);
   }
   if (*sql == 0) return NULL;
-  for (sql++; table_is_blank(sql); sql = hf_sql_skip(sql)) {
-  }
+  sql = table_after_blank(sql + 1);
   return sqlite3_strnicmp(sql, "where", 5) == 0 ? sql + 5 : NULL;
 }
 
@@ -187,7 +225,7 @@ static size_t table_qualifier(const char *z, const char *name) {
   const char *end = z + quoted;
   if (sqlite3_strnicmp(end, name, (int)n) != 0) return 0;
   end += n + (size_t)quoted;
-  while (table_is_blank(end)) end = hf_sql_skip(end);
+  end = table_after_blank(end);
   return *end == '.' ? (size_t)(end + 1 - z) : 0;
 }
 

@@ -253,3 +253,45 @@ def test_a_table_behind_is_dropped_under_a_connection(l):
         acquire(l, "s", "a", 0)
     assert "lease l: a table behind it is missing or altered" \
         in str(error.value)
+
+
+@once
+@pytest.mark.parametrize("sql", [
+    "DELETE FROM l WHERE now = 200 AND token ="
+    " (SELECT token FROM l AS m WHERE m.now = {0} AND m.resource = 'r')",
+    "DELETE FROM l WHERE now = 200 AND resource IN"
+    " (SELECT resource FROM l AS m WHERE m.now = {0})",
+    "DELETE FROM l WHERE now = 200 AND EXISTS"
+    " (SELECT 1 FROM l AS m WHERE m.now = {0} AND m.token = l.token)"])
+def test_a_subquery_at_another_time_does_not_decide_a_delete(l, sql):
+    """The time of a DELETE is that of the rows that it deletes."""
+    acquire(l, "r", "a", 0)
+    l.run(sql.format(100))
+    assert events(l, "kind, at, held_ms")[1:] == [("released", 200, 200)]
+    assert held(l, 0) == []
+
+
+@once
+def test_nor_an_update(l):
+    acquire(l, "r", "a", 0)
+    l.run("UPDATE l SET ttl_ms = 700 WHERE now = 200 AND token ="
+          " (SELECT token FROM l AS m WHERE m.now = 100)")
+    assert [row[4] for row in held(l, 200)] == [900]
+    l.run("UPDATE l SET ttl_ms = 700 WHERE now = 300 AND EXISTS"
+          " (SELECT 1 FROM l AS m WHERE m.now = 900 - l.token)")
+    assert [row[4] for row in held(l, 300)] == [1000]
+
+
+@once
+def test_one_row_at_two_times_is_refused(l):
+    acquire(l, "r", "a", 0)
+    l.fails("DELETE FROM l WHERE now = 200 AND rowid IN"
+            " (SELECT rowid FROM l AS m WHERE m.now = 100)",
+            "lease l: the statement finds token 1 at two times, 100 and 200;"
+            " give one now")
+    for sql in ("DELETE FROM l WHERE now IN (200, 300)",
+                "UPDATE l SET ttl_ms = 9 WHERE now IN (200, 300)"):
+        l.fails(sql, "at two times, 200 and 300; give one now")
+    l.run("DELETE FROM l WHERE now = 200 AND rowid IN"
+          " (SELECT rowid FROM l AS m WHERE m.now = 200)")
+    assert events(l, "kind, at")[1:] == [("released", 200)]

@@ -2,6 +2,7 @@
 and with what to do."""
 import pytest
 
+from leasing import once
 
 
 @pytest.fixture(name="l")
@@ -87,4 +88,55 @@ def test_an_attached_database(l, tmp_path):
               " DROP TABLE other.m_event")
         assert findings(l) == [(
             "config_altered", "m_event", "the table behind m is missing;"
-            " restore it")]
+            " restore it (in other)")]
+
+
+@once
+@pytest.mark.parametrize("declared", [
+    "l USING/**/lease", "l USING--\n lease", "l/* USING x */USING\n\tlease()",
+    "l\fUSING\f\"lease\"", "main . l USING [lease]", "'l'USING`lease`()",
+    "[l] using LEASE(--\n)", "IF NOT EXISTS \"l\" /*'*/ USING 'lease'"])
+def test_a_lease_table_however_it_is_declared(db, declared):
+    db.run(f"CREATE VIRTUAL TABLE {declared}")
+    assert findings(db) == []
+    db.run("DROP TABLE l_event")
+    assert findings(db) == [("config_altered", "l_event",
+                             "the table behind l is missing; restore it")]
+
+
+@once
+def test_its_tokens_are_seen(db):
+    """Nor is a mark begun anew under tokens that it has granted."""
+    db.run("CREATE VIRTUAL TABLE l USING/**/lease;"
+           " SELECT lease_acquire('l', 'r', 'a'); DROP TABLE lease_high_water")
+    db.fails("CREATE VIRTUAL TABLE m USING lease", "lease_high_water is"
+             " missing, but l has granted token 1")
+
+
+@once
+@pytest.mark.parametrize("sql", [
+    "CREATE VIRTUAL TABLE \"a USING lease \" USING ledger(x TEXT)",
+    "CREATE VIRTUAL TABLE f USING ledger(lease TEXT, \" USING lease \" ANY)",
+    "CREATE VIRTUAL TABLE f USING ledger(x TEXT /* USING lease ( */)",
+    "CREATE VIRTUAL TABLE \"f\"\" USING lease \" USING ledger(x TEXT)"])
+def test_another_module_is_no_lease(l, sql):
+    l.run(sql)
+    assert findings(l) == []
+
+
+@once
+def test_the_same_in_two_databases(l, tmp_path):
+    for other in ("other", "third"):
+        l.run("ATTACH ? AS " + other, (str(tmp_path / (other + ".db")),))
+        l.run(f"CREATE VIRTUAL TABLE {other}.l USING lease;"
+              f" DROP TABLE {other}.l_event;"
+              f" DROP TRIGGER {other}.l_held_insert")
+    l.run("DROP TABLE l_event; DROP TRIGGER l_held_insert")
+    schemas = {"main": "", "other": " (in other)", "third": " (in third)"}
+    assert findings(l) == [
+        ("guard_missing", "l_held_insert", "the trigger l_held_insert on"
+         f" {schema}.l_held is gone; write it anew{where}")
+        for schema, where in schemas.items()] + [
+        ("config_altered", "l_event",
+         f"the table behind l is missing; restore it{where}")
+        for where in schemas.values()]

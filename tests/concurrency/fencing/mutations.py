@@ -17,6 +17,7 @@ READ = "ext/lease/lease_read.c"
 FUNCTIONS = "ext/lease/lease_functions.c"
 PIN = "ext/lease/lease_pin.c"
 TABLE = "ext/lease/lease_table.c"
+TIME = "ext/lease/lease_time.c"
 DENIAL = "ext/lease/lease_denial.c"
 GUARD = "ext/lease/lease_guard.c"
 SQL = "ext/lease/guard_sql.c"
@@ -217,8 +218,11 @@ MUTATIONS = [
      "(own, text, size) == 0;", "return 1;", LEASE),
     (TABLE, "sqlite3_value_int64(value) == row->expires_at", "1", LEASE),
     (TABLE, "if (sqlite3_value_nochange(detail)) detail = NULL;", ""),
-    (TABLE, "lease->given = given ? cursor->now : INT64_MIN;",
-     "lease->given = INT64_MIN;"),
+    (TABLE, "cursor->given = given != NULL;", "cursor->given = 0;"),
+    (TABLE, "times->cursors++ == 0)", "times->cursors++ >= 0)", DEFECTS),
+    (TIME, "if (found->given && found->now != found->other) {", "if (0) {",
+     DEFECTS),
+    (TIME, "!sqlite3_value_nochange(value) &&", "0 &&"),
     (TABLE, "if (given != NULL && sqlite3_value_type(given) == SQLITE_NULL) {",
      "if (0) {", DEFECTS),
     (TABLE, "sqlite3_stricmp(collation, \"BINARY\") != 0", "0", WALLS),
