@@ -137,7 +137,7 @@ int hf_sha256_peek(const HfSha256 *sha, unsigned char out[HF_SHA256_SIZE]) {
 int hf_sha256(HfSha256 *sha, const void *data, size_t size,
               unsigned char out[HF_SHA256_SIZE]) {
   hf_sha256_begin(sha);
-  hf_sha256_add(sha, data, size);
+  digest_hand_on(sha, data, size); /* whole: no need to gather it */
   return hf_sha256_end(sha, out);
 }
 

@@ -17,21 +17,16 @@ int hf_merkle_leaf(HfSha256 *sha, const void *data, size_t size,
 int hf_merkle_node(HfSha256 *sha, const unsigned char *left,
                    const unsigned char *right,
                    unsigned char out[HF_SHA256_SIZE]) {
-  hf_sha256_begin(sha);
-  hf_sha256_add(sha, "\x01", 1);
-  hf_sha256_add(sha, left, HF_SHA256_SIZE);
-  hf_sha256_add(sha, right, HF_SHA256_SIZE);
-  return hf_sha256_end(sha, out);
+  unsigned char data[1 + 2 * HF_SHA256_SIZE];
+  data[0] = 1;
+  memcpy(data + 1, left, HF_SHA256_SIZE);
+  memcpy(data + 1 + HF_SHA256_SIZE, right, HF_SHA256_SIZE);
+  return hf_sha256(sha, data, sizeof(data), out);
 }
 
 int hf_merkle_completed(uint64_t size) {
-  int level = 0;
   assert(size > 0);
-  while ((size & 1) == 0) {
-    size >>= 1;
-    level++;
-  }
-  return level;
+  return __builtin_ctzll(size);
 }
 
 int hf_frontier_append(HfSha256 *sha, HfFrontier *frontier,

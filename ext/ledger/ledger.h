@@ -181,17 +181,34 @@ int ledger_objects_rename(HfLedger *ledger, const char *to, HfError *err);
 
 /* ---- bytes of an entry (ledger_leaf.c) ----------------------------------- */
 
-/* Feed leaf_data of an entry to ledger->conn->sha and finish its leaf hash.
-** value[i] is column i, of the declared kind or NULL. */
+/* A column's value as it is stored, asked of SQLite once. */
+typedef struct LedgerValue {
+  int type; /* SQLITE_INTEGER, _FLOAT, _TEXT, _BLOB or _NULL */
+  sqlite3_int64 integer;
+  double real;      /* never -0.0 */
+  const void *data; /* of a TEXT or BLOB: SQLite's */
+  size_t size;
+} LedgerValue;
+
+/* What the column stores for a value of its kind or NULL.  SQLITE_OK or
+** SQLITE_NOMEM. */
+int ledger_value_read(const LedgerColumn *column, sqlite3_value *value,
+                      LedgerValue *out);
+
+/* The same for each column of the ledger. */
+int ledger_values_read(HfLedger *ledger, sqlite3_value *const *value,
+                       LedgerValue *out, HfError *err);
+
+/* The leaf hash of an entry, by ledger->conn->sha.  value[i] is column i. */
 int ledger_leaf_hash(HfLedger *ledger, sqlite3_int64 seq,
                      const unsigned char *prev, sqlite3_int64 at,
-                     sqlite3_value *const *value, unsigned char *out,
+                     const LedgerValue *value, unsigned char *out,
                      HfError *err);
 
-/* The same bytes as one block, which sqlite3_free takes back. */
+/* The bytes that it hashes as one block, which sqlite3_free takes back. */
 int ledger_leaf_data(HfLedger *ledger, sqlite3_int64 seq,
                      const unsigned char *prev, sqlite3_int64 at,
-                     sqlite3_value *const *value, unsigned char **out,
+                     const LedgerValue *value, unsigned char **out,
                      sqlite3_int64 *size, HfError *err);
 
 /* ---- storage (ledger_store.c) -------------------------------------------- */

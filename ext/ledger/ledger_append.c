@@ -95,11 +95,14 @@ static const char *append_type_name(int type) {
   return name[type];
 }
 
-static int append_check_type(HfLedger *ledger, const LedgerColumn *column,
-                             sqlite3_value *value, HfError *err) {
-  int type = sqlite3_value_type(value);
-  if (type == column->kind || column->kind == 0 || type == SQLITE_NULL ||
-      (column->kind == SQLITE_FLOAT && type == SQLITE_INTEGER)) {
+/* Read what the column is to store, and check its type. */
+static int append_value(HfLedger *ledger, const LedgerColumn *column,
+                        sqlite3_value *given, LedgerValue *value,
+                        HfError *err) {
+  int type, rc = ledger_value_read(column, given, value);
+  if (rc != SQLITE_OK) return hf_fail(err, rc, NULL);
+  type = value->type;
+  if (type == column->kind || column->kind == 0 || type == SQLITE_NULL) {
     return SQLITE_OK;
   }
   return hf_fail(err, append_refusal(ledger),
@@ -109,39 +112,28 @@ static int append_check_type(HfLedger *ledger, const LedgerColumn *column,
 }
 
 /* Bind without copying: the values outlive the step. */
-static void append_bind(sqlite3_stmt *stmt, int i, const LedgerColumn *column,
-                        sqlite3_value *value) {
-  switch (sqlite3_value_type(value)) {
+static void append_bind(sqlite3_stmt *stmt, int i, const LedgerValue *value) {
+  switch (value->type) {
     case SQLITE_INTEGER:
-      if (column->kind == SQLITE_FLOAT) {
-        sqlite3_bind_double(stmt, i, (double)sqlite3_value_int64(value));
-      } else {
-        sqlite3_bind_int64(stmt, i, sqlite3_value_int64(value));
-      }
+      sqlite3_bind_int64(stmt, i, value->integer);
       break;
     case SQLITE_FLOAT:
-      /* Adding zero turns -0.0 into 0.0, as it is hashed. */
-      sqlite3_bind_double(stmt, i, sqlite3_value_double(value) + 0.0);
+      sqlite3_bind_double(stmt, i, value->real);
       break;
-    case SQLITE_TEXT: {
-      size_t size;
-      const char *text = hf_value_text(value, &size);
-      sqlite3_bind_text64(stmt, i, text, size, SQLITE_STATIC, SQLITE_UTF8);
+    case SQLITE_TEXT:
+      sqlite3_bind_text64(stmt, i, value->data, value->size, SQLITE_STATIC,
+                          SQLITE_UTF8);
       break;
-    }
-    case SQLITE_BLOB: {
-      const void *blob = sqlite3_value_blob(value);
-      int size = sqlite3_value_bytes(value);
+    case SQLITE_BLOB:
       /* An empty blob has no address, and NULL would bind a NULL. */
-      if (size == 0) {
+      if (value->size == 0) {
         sqlite3_bind_zeroblob(stmt, i, 0);
       } else {
-        sqlite3_bind_blob64(stmt, i, blob, (sqlite3_uint64)size, SQLITE_STATIC);
+        sqlite3_bind_blob64(stmt, i, value->data, value->size, SQLITE_STATIC);
       }
       break;
-    }
     default:
-      sqlite3_bind_null(stmt, i);
+      break; /* not bound is NULL */
   }
 }
 
@@ -149,7 +141,7 @@ static void append_bind(sqlite3_stmt *stmt, int i, const LedgerColumn *column,
 typedef struct AppendEntry {
   sqlite3_int64 seq;
   sqlite3_int64 at;
-  sqlite3_value *const *value;
+  const LedgerValue *value;
   unsigned char hash[HF_SHA256_SIZE];
   int levels; /* of node */
   unsigned char node[HF_MERKLE_LEVELS][HF_SHA256_SIZE];
@@ -162,7 +154,7 @@ static int append_run_insert(HfLedger *ledger, const AppendEntry *entry,
   sqlite3_bind_int64(stmt, 1, entry->seq);
   sqlite3_bind_int64(stmt, 2, entry->at);
   for (i = 0; i < columns; i++) {
-    append_bind(stmt, i + 3, &ledger->def.column[i], entry->value[i]);
+    append_bind(stmt, i + 3, &entry->value[i]);
   }
   sqlite3_bind_blob(stmt, columns + 3, entry->hash, HF_SHA256_SIZE,
                     SQLITE_STATIC);
@@ -289,19 +281,18 @@ static int append_prepare_append(HfLedger *ledger, HfError *err) {
 }
 
 /* A virtual table cannot tell a column that was left out from one that was
-** given as NULL: both take the column's DEFAULT.  Points value[] at the
-** values to store; *defaults lends those that it evaluated. */
+** given as NULL: both take the column's DEFAULT.  Reads the values to store;
+** *defaults lends those that it evaluated. */
 static int append_values(HfLedger *ledger, sqlite3_value **argv,
-                         sqlite3_value **value, HfStmt *defaults,
-                         HfError *err) {
+                         LedgerValue *value, HfStmt *defaults, HfError *err) {
   int i;
   for (i = 0; i < ledger->def.columns; i++) {
     const LedgerColumn *column = &ledger->def.column[i];
-    value[i] = argv[LEDGER_COL_FIRST + i];
-    if (column->dflt == NULL || sqlite3_value_type(value[i]) != SQLITE_NULL) {
-      if (append_check_type(ledger, column, value[i], err) != SQLITE_OK) break;
-      continue;
+    if (append_value(ledger, column, argv[LEDGER_COL_FIRST + i], &value[i],
+                     err) != SQLITE_OK) {
+      break;
     }
+    if (column->dflt == NULL || value[i].type != SQLITE_NULL) continue;
     if (defaults->p == NULL) {
       if (ledger_take(ledger, ledger->sql_defaults, defaults, err) !=
           SQLITE_OK) {
@@ -311,8 +302,10 @@ static int append_values(HfLedger *ledger, sqlite3_value **argv,
         return hf_fail_db(err, ledger->db);
       }
     }
-    value[i] = sqlite3_column_value(defaults->p, i);
-    if (append_check_type(ledger, column, value[i], err) != SQLITE_OK) break;
+    if (append_value(ledger, column, sqlite3_column_value(defaults->p, i),
+                     &value[i], err) != SQLITE_OK) {
+      break;
+    }
   }
   return err->rc;
 }
@@ -364,10 +357,9 @@ static int append_entry(HfLedger *ledger, sqlite3_value **argv,
 
 int ledger_append(HfLedger *ledger, sqlite3_value **argv, sqlite3_int64 *seq,
                   HfError *err) {
-  sqlite3_value *value[LEDGER_MAX_COLUMNS];
+  LedgerValue value[LEDGER_MAX_COLUMNS];
   HfStmt defaults = {NULL, 0, 0};
   AppendEntry entry;
-  value[0] = NULL;
   entry.value = value;
   entry.seq = 0;
   entry.at = 0;

@@ -107,16 +107,18 @@ static void functions_root(sqlite3_context *context, int argc,
 static void functions_encode(sqlite3_context *context, HfLedger *ledger,
                              sqlite3_int64 seq, sqlite3_stmt *stmt,
                              HfError *err) {
-  sqlite3_value *value[LEDGER_MAX_COLUMNS];
+  sqlite3_value *stored[LEDGER_MAX_COLUMNS];
+  LedgerValue value[LEDGER_MAX_COLUMNS];
   unsigned char prev[HF_SHA256_SIZE];
   unsigned char *data;
   sqlite3_int64 size;
   int i;
   if (ledger_read_head(ledger, seq - 1, prev, err) != SQLITE_OK) return;
   for (i = 0; i < ledger->def.columns; i++) {
-    value[i] = sqlite3_column_value(stmt, i + 1);
+    stored[i] = sqlite3_column_value(stmt, i + 1);
   }
-  if (ledger_leaf_data(ledger, seq, prev, sqlite3_column_int64(stmt, 0), value,
+  if (ledger_values_read(ledger, stored, value, err) == SQLITE_OK &&
+      ledger_leaf_data(ledger, seq, prev, sqlite3_column_int64(stmt, 0), value,
                        &data, &size, err) == SQLITE_OK) {
     sqlite3_result_blob64(context, data, (sqlite3_uint64)size, sqlite3_free);
   }

@@ -141,11 +141,13 @@ static void verify_gap(LedgerVerify *v, sqlite3_int64 seq, HfError *err) {
 
 /* Compare the entry's hash with its content and the chain. */
 static void verify_hash(LedgerVerify *v, VerifyEntry *entry, sqlite3_int64 at,
-                        sqlite3_value *const *value, HfError *err) {
+                        sqlite3_value *const *stored, HfError *err) {
   HfLedger *ledger = v->ledger;
+  LedgerValue value[LEDGER_MAX_COLUMNS];
   unsigned char other[HF_SHA256_SIZE];
   if (!v->last_known) return;
-  if (ledger_leaf_hash(ledger, entry->seq, v->last.stored, at, value,
+  if (ledger_values_read(ledger, stored, value, err) != SQLITE_OK ||
+      ledger_leaf_hash(ledger, entry->seq, v->last.stored, at, value,
                        entry->computed, err) != SQLITE_OK) {
     return;
   }
