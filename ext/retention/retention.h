@@ -241,14 +241,16 @@ typedef struct RetRun {
   RetModel model;
   sqlite3_int64 run;
   sqlite3_int64 started; /* ms, of the steady clock */
-  sqlite3_int64 rested;  /* when it last let others write */
+  sqlite3_int64 held;    /* us that it had the lock since others could write */
+  int contended;         /* others have written between its batches */
   sqlite3_int64 deleted;
   int complete;
   RetDone *done; /* one a table, in the order */
 } RetRun;
 
-/* Milliseconds of a clock for spans. */
+/* Milliseconds of a clock for spans, and microseconds. */
 sqlite3_int64 retention_ticks(void);
+sqlite3_int64 retention_micros(void);
 
 /* Is the run's budget used up? */
 int retention_spent(const RetRun *run);

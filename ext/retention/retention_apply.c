@@ -11,11 +11,13 @@
 
 #include "retention/retention.h"
 
-sqlite3_int64 retention_ticks(void) {
+sqlite3_int64 retention_micros(void) {
   struct timespec t;
   (void)timespec_get(&t, TIME_UTC);
-  return (sqlite3_int64)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+  return (sqlite3_int64)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
+
+sqlite3_int64 retention_ticks(void) { return retention_micros() / 1000; }
 
 int retention_spent(const RetRun *run) {
   const RetOptions *o = &run->model.options;
@@ -27,14 +29,15 @@ int retention_spent(const RetRun *run) {
 
 /* Whoever waits for the lock looks for it from time to time, every other
 ** millisecond with busy_policy('fair'), and would hardly ever find it between
-** two batches.  So it is left alone for a moment, and for as long as somebody
-** takes it in that, but no longer than the batches took. */
+** two batches.  So it is left alone for a moment; in a run that has others
+** beside it, until nobody took it for three, but no longer than it was held. */
 int retention_rest(RetRun *run, HfError *err) {
   sqlite3 *db = run->model.conn->db;
   sqlite3_vfs *vfs = hf_clock_vfs(db, "main");
-  sqlite3_int64 since = retention_ticks(), took = since - run->rested;
-  sqlite3_int64 before, version = 0;
-  if (!sqlite3_get_autocommit(db) || took < run->model.options.batch_ms / 2) {
+  sqlite3_int64 since = retention_micros(), before, version = 0;
+  int quiet = 0;
+  if (!sqlite3_get_autocommit(db) ||
+      run->held < 500 * run->model.options.batch_ms) {
     return err->rc;
   }
   hf_query_int(db, err, 0, &version, "PRAGMA main.data_version");
@@ -42,9 +45,11 @@ int retention_rest(RetRun *run, HfError *err) {
     before = version;
     vfs->xSleep(vfs, 1000);
     hf_query_int(db, err, 0, &version, "PRAGMA main.data_version");
-  } while (err->rc == SQLITE_OK && version != before &&
-           retention_ticks() - since < took);
-  run->rested = retention_ticks();
+    quiet = version == before ? quiet + 1 : 0;
+    if (version != before) run->contended = 1;
+  } while (err->rc == SQLITE_OK && quiet < (run->contended ? 3 : 1) &&
+           retention_micros() - since < run->held);
+  run->held = 0;
   return err->rc;
 }
 
@@ -129,7 +134,7 @@ static int apply_pragma(sqlite3 *db, const char *name, sqlite3_int64 *value,
 ** page a row of its result, so it must be stepped to its end. */
 static int apply_vacuum(RetRun *run, HfError *err) {
   sqlite3 *db = run->model.conn->db;
-  sqlite3_int64 mode = 0, left = 0, before;
+  sqlite3_int64 mode = 0, left = 0, before, began;
   if (!run->model.options.vacuum ||
       apply_pragma(db, "auto_vacuum", &mode, err) != SQLITE_OK || mode != 2 ||
       apply_pragma(db, "freelist_count", &left, err) != SQLITE_OK) {
@@ -143,7 +148,9 @@ static int apply_vacuum(RetRun *run, HfError *err) {
     }
     before = left;
     retention_rest(run, err);
+    began = retention_micros();
     hf_exec(db, err, "PRAGMA main.incremental_vacuum(500)");
+    run->held += retention_micros() - began;
     apply_pragma(db, "freelist_count", &left, err);
   }
   return err->rc;
@@ -313,18 +320,30 @@ static int apply_go(RetRun *run, const char *options, HfTxn *txn, char **report,
   return err->rc;
 }
 
+/* An open statement makes all that is read one transaction, which takes less
+** time than one for each table.  Where readers keep writers out, it would keep
+** them out for long. */
+static sqlite3_stmt *apply_open(sqlite3 *db, HfError *err) {
+  sqlite3_stmt *open = NULL;
+  char *mode = NULL;
+  if (hf_query_text(db, err, &mode, "PRAGMA main.journal_mode") == SQLITE_OK &&
+      mode != NULL && strcmp(mode, "wal") == 0 &&
+      sqlite3_prepare_v2(db, "SELECT 1 FROM main.sqlite_schema", -1, &open,
+                         NULL) == SQLITE_OK) {
+    sqlite3_step(open);
+  }
+  sqlite3_free(mode);
+  return open;
+}
+
 /* Reading is done before the lock is taken.  What changes until then is seen by
-** the batches.  An open statement makes all of it one transaction, which takes
-** less time than one for each table. */
+** the batches. */
 static int apply_read(HfConn *conn, sqlite3_int64 now,
                       const RetOptions *options, RetModel *model,
                       HfError *err) {
-  sqlite3_stmt *open = NULL;
+  sqlite3_stmt *open;
   if (err->rc != SQLITE_OK) return err->rc;
-  if (sqlite3_prepare_v2(conn->db, "SELECT 1 FROM main.retention_policy", -1,
-                         &open, NULL) == SQLITE_OK) {
-    sqlite3_step(open);
-  }
+  open = apply_open(conn->db, err);
   if (retention_model_load(conn, now, options, model, err) == SQLITE_OK) {
     model->apply = 1;
     retention_guard_clock(model, err);
@@ -363,7 +382,7 @@ static void apply_function(sqlite3_context *context, int argc,
   if (err.rc == SQLITE_OK && argc > 1) {
     json = (const char *)sqlite3_value_text(argv[1]);
   }
-  run.started = run.rested = retention_ticks();
+  run.started = retention_ticks();
   apply_read(conn, now, &options, &run.model, &err);
   if (err.rc == SQLITE_OK &&
       hf_txn_begin(conn->db, "main", function, &txn, &err) == SQLITE_OK) {

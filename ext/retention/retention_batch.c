@@ -337,13 +337,15 @@ static int batch_one(Batch *b, sqlite3_value **from, sqlite3_int64 *gone,
   if (hf_txn_begin(db, "main", "retention_apply", &txn, err) != SQLITE_OK) {
     return err->rc;
   }
-  began = retention_ticks();
+  began = retention_micros();
   batch_remove(b, from, gone, err);
   sqlite3_reset(b->find);
   if (hf_txn_end(db, txn, err) == SQLITE_OK) {
+    sqlite3_int64 took = retention_micros() - began;
     b->done->deleted += *gone;
     b->run->deleted += *gone;
-    batch_adapt(b, retention_ticks() - began, *gone);
+    b->run->held += took;
+    batch_adapt(b, took / 1000, *gone);
   }
   return err->rc;
 }

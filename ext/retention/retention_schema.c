@@ -32,9 +32,23 @@ const RetName *retention_schema_find(const RetSchema *schema,
   return schema_find(schema, name);
 }
 
+/* Does this word, in small letters, stand in the SQL, in any case? */
+static int schema_says(const char *sql, const char *word) {
+  int size = (int)strlen(word);
+  for (; sql != NULL && *sql != 0; sql++) {
+    if ((*sql | 0x20) == *word && sqlite3_strnicmp(sql, word, size) == 0) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* From name, type, rootpage, sql, and whether it is tracked. */
 static int schema_add(RetSchema *schema, sqlite3_stmt *stmt, HfError *err) {
-  RetName *more = sqlite3_realloc64(
-      schema->name, sizeof(*more) * (sqlite3_uint64)(schema->names + 1));
+  const char *type = (const char *)sqlite3_column_text(stmt, 1);
+  const char *sql = (const char *)sqlite3_column_text(stmt, 3);
+  sqlite3_uint64 size = sizeof(RetName) * (sqlite3_uint64)(schema->names + 1);
+  RetName *more = type ? sqlite3_realloc64(schema->name, size) : NULL;
   if (more == NULL) return hf_fail(err, SQLITE_NOMEM, NULL);
   schema->name = more;
   more += schema->names;
@@ -42,12 +56,12 @@ static int schema_add(RetSchema *schema, sqlite3_stmt *stmt, HfError *err) {
   more->name = hf_column_text(stmt, 0, err);
   if (more->name == NULL) return err->rc;
   schema->names++;
-  more->view = sqlite3_column_int(stmt, 1);
-  more->virtual = sqlite3_column_int(stmt, 2);
-  more->hidden = sqlite3_column_int(stmt, 3);
+  more->view = strcmp(type, "view") == 0;
+  more->virtual = !more->view && sqlite3_column_int64(stmt, 2) == 0;
+  more->hidden = schema_says(sql, "rowid");
   more->tracked = sqlite3_column_int(stmt, 4);
   schema->virtuals += more->virtual;
-  schema->references |= sqlite3_column_int(stmt, 5);
+  if (!more->view && schema_says(sql, "references")) schema->references = 1;
   return SQLITE_OK;
 }
 
@@ -56,12 +70,10 @@ int retention_schema_read(HfConn *conn, RetSchema *schema, HfError *err) {
   int rc = SQLITE_DONE;
   memset(schema, 0, sizeof(*schema));
   hf_prepare(conn->db, &stmt, err,
-             "SELECT name, type = 'view', type = 'table' AND rootpage = 0,"
-             " instr(lower(sql), 'rowid') > 0,"
+             "SELECT name, type, rootpage, sql,"
              " name COLLATE NOCASE IN (SELECT tbl_name FROM main.sqlite_schema"
              "  WHERE type = 'trigger' AND instr(name, '_track_')"
-             "   AND instr(sql, 'attest_canonical(')),"
-             " type = 'table' AND instr(lower(sql), 'references')"
+             "   AND instr(sql, 'attest_canonical('))"
              " FROM main.sqlite_schema WHERE type IN ('table', 'view')");
   while (err->rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
     schema_add(schema, stmt, err);

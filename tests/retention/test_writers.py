@@ -16,7 +16,7 @@ from conftest import NOW, make
 HERE = pathlib.Path(__file__).parent
 LIBRARY = os.environ.get("HOLDFAST") or str(HERE.parents[1] / "build"
                                             / "holdfast")
-WRITERS, ROWS = 10, 400000
+WRITERS, ROWS = 10, 300000
 
 
 def watch(db):
@@ -76,8 +76,10 @@ def test_ten_writers_wait_for_one_batch_each(tmp_path, journal):
     print(f"{len(held)} batches, the longest {longest * 1e3:.1f} ms;"
           f" {len(waits)} waits, behind batches for"
           f" {max(behind) * 1e3:.1f} ms at most")
-    assert len(held) > 10 and len(waits) > 10 * len(held)
-    # One that was not scheduled while the lock was free has not looked for it.
+    # They are let in: each of them, more than once between two batches.
+    assert len(held) > 10 and len(waits) > 1.5 * WRITERS * len(held)
+    # One that was not scheduled while the lock was free has not looked for it;
+    # that is rare, and ends with the next batch.
     late = [time for time in behind if time > longest]
-    assert len(late) <= len(waits) / 100, (longest, sorted(late))
+    assert len(late) <= len(waits) / 20, (longest, sorted(late))
     assert max(behind) <= 2 * longest
