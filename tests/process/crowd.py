@@ -16,7 +16,7 @@ import time
 import conftest
 from conftest import LIBRARY, PHASES
 
-AGENTS, TASKS, SECONDS = 8, 45, 300
+AGENTS, TASKS, SECONDS = 8, 70, 300
 
 
 class Agent(conftest.Database):
@@ -43,6 +43,10 @@ class Agent(conftest.Database):
         kind, leased = rng.choice(["advance"] * 8 + ["backtrack", "start"]), to
         if phase == "MONITOR" and rng.random() < .5:
             kind, to, leased = "complete", "DONE", phase
+        if rng.random() < .2:
+            kind = rng.choice(["start", "advance", "complete", "drift"])
+            to = rng.choice(PHASES + ["DONE"])
+            leased = phase if kind == "complete" else to
         if rng.random() < .5:
             self.prove(phase, task)
         token = self.acquire(leased, self.me, task)
@@ -56,7 +60,8 @@ class Agent(conftest.Database):
             " (SELECT entry_hash FROM process_baseline WHERE task_id = ?1 AND"
             " phase = ?3), (SELECT evidence FROM process_proof WHERE task_id ="
             " ?1 ORDER BY visit DESC LIMIT 1), 'w'",
-            (task, kind, phase, to, self.me, token))
+            (task, kind, phase if rng.random() < .95 else None, to, self.me,
+             token))
 
     def disturb_leases(self, task, phase):
         resource = f"{task}/{phase}"
