@@ -319,7 +319,9 @@ END;
 -- ---- settings ---------------------------------------------------------------
 
 -- What a setting may become: the key is a flag's, the value one that it takes.
+-- A switch takes any, and is not asked about, for it is what must be quick.
 CREATE TRIGGER IF NOT EXISTS settings_insert BEFORE INSERT ON settings
+WHEN (SELECT kind FROM flag WHERE name = NEW.key) IS NOT 'switch'
 BEGIN
   SELECT 1
     FROM json_each('{}', (SELECT 'settings: there is no flag '
@@ -331,7 +333,10 @@ BEGIN
   SELECT name, kind, allowed, NEW.value FROM flag WHERE name = NEW.key;
 END;
 
-CREATE TRIGGER IF NOT EXISTS settings_update BEFORE UPDATE ON settings
+CREATE TRIGGER IF NOT EXISTS settings_update
+BEFORE UPDATE OF key, value ON settings
+WHEN NEW.key IS NOT OLD.key COLLATE BINARY
+     OR (SELECT kind FROM flag WHERE name = NEW.key) IS NOT 'switch'
 BEGIN
   SELECT RAISE(ABORT, 'settings: a key stays; insert another')
    WHERE NEW.key IS NOT OLD.key COLLATE BINARY;
@@ -395,7 +400,8 @@ BEGIN
     FROM killswitch_limit;
 END;
 
-CREATE TRIGGER IF NOT EXISTS settings_update_reset BEFORE UPDATE ON settings
+CREATE TRIGGER IF NOT EXISTS settings_update_reset
+BEFORE UPDATE OF value ON settings
 WHEN NEW.value IS '0' AND OLD.value IS NOT '0'
      AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key AND kind = 'switch')
 BEGIN
@@ -472,7 +478,8 @@ BEGIN
   SELECT * FROM control_next WHERE key = NEW.key;
   UPDATE settings
      SET updated_by = NULL, reason = NULL, approved_by = NULL
-   WHERE key = NEW.key AND key IN (SELECT key FROM killswitch_on);
+   WHERE key = NEW.key AND NEW.value IS NOT '0'
+     AND (SELECT kind FROM flag WHERE name = NEW.key) IS 'switch';
 END;
 
 -- An UPDATE that changes a value, and not who, why, who approved or when, is
@@ -493,11 +500,18 @@ BEGIN
                             approver)
   SELECT * FROM control_next WHERE key = NEW.key;
   UPDATE settings
-     SET updated_at = (SELECT at FROM control_event ORDER BY seq DESC LIMIT 1)
-   WHERE key = NEW.key AND NEW.updated_at IS OLD.updated_at;
+     SET updated_at = iif(NEW.updated_at IS OLD.updated_at,
+                          (SELECT at FROM control_event
+                            ORDER BY seq DESC LIMIT 1),
+                          NEW.updated_at),
+         updated_by = NULL, reason = NULL, approved_by = NULL
+   WHERE key = NEW.key AND NEW.value IS NOT '0'
+     AND (SELECT kind FROM flag WHERE name = NEW.key) IS 'switch';
   UPDATE settings
-     SET updated_by = NULL, reason = NULL, approved_by = NULL
-   WHERE key = NEW.key AND key IN (SELECT key FROM killswitch_on);
+     SET updated_at = (SELECT at FROM control_event ORDER BY seq DESC LIMIT 1)
+   WHERE key = NEW.key AND NEW.updated_at IS OLD.updated_at
+     AND (NEW.value IS '0'
+          OR (SELECT kind FROM flag WHERE name = NEW.key) IS NOT 'switch');
 END;
 
 CREATE TRIGGER IF NOT EXISTS settings_deleted AFTER DELETE ON settings
@@ -509,7 +523,7 @@ END;
 
 -- It only grows, by what is true now, and by the next number.
 CREATE TRIGGER IF NOT EXISTS control_event_insert BEFORE INSERT ON control_event
-WHEN EXISTS (SELECT 1 FROM control_event WHERE seq = NEW.seq)
+WHEN NEW.seq > 0 AND EXISTS (SELECT 1 FROM control_event WHERE seq = NEW.seq)
      OR NOT EXISTS
         (SELECT 1
            FROM control_next

@@ -44,6 +44,16 @@ static int switch_query(HfConn *conn, const char *sql, sqlite3_int64 *out,
   return stmt != NULL ? switch_step(conn, sql, stmt, out, err) : err->rc;
 }
 
+/* The transaction of a door, begun and ended by statements that are kept. */
+static int switch_begin(HfConn *conn, const char *door, HfTxn *txn,
+                        HfError *err) {
+  return hf_txn_begin_kept(conn->db, hf_kept_txn(conn), "main", door, txn, err);
+}
+
+static int switch_end(HfConn *conn, HfTxn txn, HfError *err) {
+  return hf_txn_end_kept(conn->db, hf_kept_txn(conn), txn, err);
+}
+
 /* ---- sealing ------------------------------------------------------------- */
 
 #define SWITCH_LEDGER \
@@ -82,13 +92,16 @@ static int switch_seal(HfConn *conn, sqlite3_int64 *count, HfError *err) {
 /* The same, where a failure must not keep the switch from being thrown: the
 ** events wait. */
 static void switch_try_seal(HfConn *conn) {
+  static const char begin[] = "SAVEPOINT \"holdfast seal\"";
+  static const char end[] = "RELEASE \"holdfast seal\"";
   HfError err = {SQLITE_OK, NULL};
   sqlite3_int64 count;
-  if (hf_exec(conn->db, &err, "SAVEPOINT \"holdfast seal\"") == SQLITE_OK) {
+  if (switch_query(conn, begin, &count, &err) == SQLITE_OK) {
     if (switch_seal(conn, &count, &err) != SQLITE_OK) {
       sqlite3_exec(conn->db, "ROLLBACK TO \"holdfast seal\"", NULL, NULL, NULL);
+      hf_error_clear(&err);
     }
-    sqlite3_exec(conn->db, "RELEASE \"holdfast seal\"", NULL, NULL, NULL);
+    switch_query(conn, end, &count, &err);
   }
   hf_error_clear(&err);
 }
@@ -107,9 +120,9 @@ static void switch_seal_function(sqlite3_context *context, int argc,
   HfTxn txn;
   (void)argc;
   (void)argv;
-  if (hf_txn_begin(conn->db, "main", "control_seal", &txn, &err) == SQLITE_OK) {
+  if (switch_begin(conn, "control_seal", &txn, &err) == SQLITE_OK) {
     switch_seal(conn, &count, &err);
-    hf_txn_end(conn->db, txn, &err);
+    switch_end(conn, txn, &err);
   }
   hf_result_integer(context, count, &err);
 }
@@ -163,12 +176,12 @@ static void switch_door(sqlite3_context *context, const char *function, int on,
   sqlite3_int64 changed = 0;
   HfTxn txn;
   if (err.rc == SQLITE_OK &&
-      hf_txn_begin(conn->db, "main", function, &txn, &err) == SQLITE_OK) {
+      switch_begin(conn, function, &txn, &err) == SQLITE_OK) {
     if (switch_set(conn, on, actor, reason, approver, &changed, &err) ==
         SQLITE_OK) {
       switch_try_seal(conn);
     }
-    hf_txn_end(conn->db, txn, &err);
+    switch_end(conn, txn, &err);
   }
   hf_result_integer(context, changed, &err);
 }
@@ -223,13 +236,13 @@ static void switch_monitor_start(sqlite3_context *context, int argc,
     previous = control_text(function, "the previous release", argv[2], &err);
   }
   if (err.rc == SQLITE_OK &&
-      hf_txn_begin(conn->db, "main", function, &txn, &err) == SQLITE_OK) {
+      switch_begin(conn, function, &txn, &err) == SQLITE_OK) {
     hf_exec(conn->db, &err,
             "INSERT INTO main.monitor(release, profile, previous)"
             " VALUES (%Q, %Q, %Q)",
             release, profile, previous);
     if (err.rc == SQLITE_OK) switch_try_seal(conn);
-    hf_txn_end(conn->db, txn, &err);
+    switch_end(conn, txn, &err);
   }
   hf_result_integer(context, 1, &err);
 }

@@ -39,6 +39,7 @@ void hf_conn_unref(void *pointer) {
   assert(conn->ledgers == NULL && conn->pending == NULL);
   assert(conn->leases == NULL && conn->deciding == NULL);
   if (conn->denials != NULL) conn->denials_free(conn->denials);
+  if (conn->flags != NULL) conn->flags_free(conn->flags);
   hf_sha256_free(conn->sha);
   sqlite3_free(conn);
 }

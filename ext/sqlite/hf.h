@@ -87,6 +87,7 @@ struct HfLedger;
 struct HfLease;
 struct HfDenial;
 struct HfKept;
+struct HfFlags;
 
 /* A write to a table of the lease module that it is making right now. */
 typedef struct HfDeciding {
@@ -130,7 +131,9 @@ typedef struct HfConn {
   void (*denials_free)(struct HfDenial *);
   const char *measuring; /* the release that is measured right now, or NULL */
   struct HfKept *kept;   /* statements of functions; NULL: none yet */
-  char refused[32];      /* the reason that process_refuse was last given */
+  struct HfFlags *flags; /* what flags read; NULL: none was read yet */
+  void (*flags_free)(struct HfFlags *);
+  char refused[32]; /* the reason that process_refuse was last given */
   HfBusy busy;
 } HfConn;
 

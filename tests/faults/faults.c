@@ -354,7 +354,8 @@ static const Operation operations[] = {
     {"drill", CONTROL "DROP TRIGGER t_kill_update",
      "SELECT killswitch_drill(); SELECT * FROM killswitch_drill", 0},
     {"flags", CONTROL,
-     "SELECT flag('DISABLE_NEW'), flag('KILLSWITCH_QUIET_MS') FROM t;"
+     "SELECT flag('DISABLE_NEW'), flag('KILLSWITCH_QUIET_MS'),"
+     " flag('DISABLE_NEW') FROM t;"
      "SELECT * FROM holdfast_check",
      0},
     {"measure", CONTROL, "SELECT monitor_measure('r2', 'canary', 850, 1000)",
