@@ -156,6 +156,18 @@ int lease_contended(HfLease *lease, sqlite3_int64 at, const Lease *row,
 
 /* ---- decisions ----------------------------------------------------------- */
 
+/* Bind a name without a copy, for the argument outlives the statement's turn. */
+static void decide_bind_name(sqlite3_stmt *stmt, int i, sqlite3_value *value,
+                             HfError *err) {
+  size_t size;
+  const char *text = hf_value_text(value, &size);
+  if (text == NULL) {
+    hf_fail(err, SQLITE_NOMEM, NULL);
+  } else {
+    sqlite3_bind_text(stmt, i, text, (int)size, SQLITE_STATIC);
+  }
+}
+
 /* Replace a text of a row; the resource is the row's own where it has one. */
 static void decide_put(char **text, sqlite3_value *value, HfError *err) {
   size_t size;
@@ -206,7 +218,7 @@ static int decide_term(HfLease *lease, Lease *row, const LeaseRequest *request,
     return err->rc;
   }
   sqlite3_bind_int64(stmt.p, 1, token);
-  sqlite3_bind_value(stmt.p, 3, request->holder);
+  decide_bind_name(stmt.p, 3, request->holder, err);
   sqlite3_bind_int64(stmt.p, 4, now);
   sqlite3_bind_int64(stmt.p, 5, until);
   sqlite3_bind_int64(stmt.p, 6, request->ttl);
@@ -218,7 +230,7 @@ static int decide_term(HfLease *lease, Lease *row, const LeaseRequest *request,
     sqlite3_bind_int64(stmt.p, 10, term->renewals);
     row->resource = hf_format(err, "%s", before.resource);
   } else {
-    sqlite3_bind_value(stmt.p, 2, request->resource);
+    decide_bind_name(stmt.p, 2, request->resource, err);
     decide_put(&row->resource, request->resource, err);
   }
   row->holder = NULL;
@@ -265,7 +277,11 @@ int lease_decide_free(HfLease *lease, const LeaseRequest *request, Lease *row,
   sqlite3_bind_int64(stmt.p, 3, lease->mark_token);
   sqlite3_bind_int64(stmt.p, 4, first);
   if (caller) sqlite3_bind_int64(stmt.p, 5, lease->mark_now);
-  sqlite3_bind_value(stmt.p, 6, request->resource);
+  decide_bind_name(stmt.p, 6, request->resource, err);
+  if (err->rc != SQLITE_OK) {
+    lease_give(lease, LEASE_SQL_RAISE_FREE, &stmt);
+    return 1;
+  }
   decide_try(lease, LEASE_SQL_RAISE_FREE, &stmt,
              &(HfDeciding){0, token, now, 0, NULL}, &missed, err);
   if (missed) {

@@ -272,6 +272,16 @@ def test_a_subquery_at_another_time_does_not_decide_a_delete(l, sql):
 
 
 @once
+def test_nor_of_many_rows(l):
+    for resource in ("r", "s", "t"):
+        acquire(l, resource, "a", 0)
+    l.run("DELETE FROM l WHERE now = 200 AND EXISTS"
+          " (SELECT 1 FROM l AS m WHERE m.now = 300 AND m.token = l.token)")
+    assert sorted(events(l, "resource, at")[3:]) == [
+        ("r", 200), ("s", 200), ("t", 200)]
+
+
+@once
 def test_nor_an_update(l):
     acquire(l, "r", "a", 0)
     l.run("UPDATE l SET ttl_ms = 700 WHERE now = 200 AND token ="

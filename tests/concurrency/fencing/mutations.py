@@ -28,6 +28,7 @@ MARKS = "sql/lease.sql"
 WALLS = "test_walls.py"
 LEASE = "test_lease.py"
 GUARDS = "test_guard.py"
+CLOCKS = "test_clock.py"
 DENIALS = "test_denials.py"
 REVIEW = "test_review.py"
 DEFECTS = "test_defects.py"
@@ -254,11 +255,14 @@ MUTATIONS = [
     (SQL, "WHERE held.token = (%s)\\n", "WHERE (%s) NOTNULL\\n"),
     (SQL, "AND held.resource = %s\\n", "AND (%s) NOTNULL\\n"),
     (SQL, "AND high.id = %lld\\n", "AND %lld NOTNULL\\n"),
-    (SQL, "AND held.expires_at > %s)", "AND %s NOTNULL)"),
-    (SQL, "AND held.expires_at > %s)", "AND held.expires_at >= %s)"),
-    (SQL, "? \"high.now\"", "? \"0\""),
-    (SQL, ": \"max(high.now, CAST(", ": \"max(0, CAST(", WALLS),
-    (SQL, "CAST(round(julianday('now') * 86400000.0)", "CAST((0)", GUARDS),
+    (SQL, "AND held.expires_at > high.now%s)", "AND high.now NOTNULL%s)"),
+    (SQL, "AND held.expires_at > high.now%s)",
+     "AND held.expires_at >= high.now%s)"),
+    (SQL, "? \"\" : \"\\n            AND \" SQL_CLOCK", "? \"\" : \"\"", CLOCKS),
+    (SQL, "210866759999999.5 > julianday()", "210866760000000.5 > julianday()",
+     CLOCKS),
+    (SQL, "210866759999999.5 > julianday()", "210866759999998.5 > julianday()",
+     CLOCKS),
     (SQL, "\"CAST((%s) AS TEXT) COLLATE BINARY\"", "\"(%s) COLLATE BINARY\"",
      REVIEW),
     (SQL, "\"CAST((%s) AS TEXT) COLLATE BINARY\"", "\"CAST((%s) AS TEXT)\"",
