@@ -45,6 +45,23 @@ def test_a_value_comes_back(typed, column, value):
     assert got == value and type(got) is type(value)
 
 
+@pytest.mark.parametrize("rest", [(None, None), (b"y", 5), (b"y" * 30, ""),
+                                  (b"y" * 2000, 1.5)],
+                         ids=["none", "short", "empty", "long"])
+def test_lengths_at_the_edges_of_a_buffer(typed, rest):
+    """An entry's bytes are gathered on their way to the hash."""
+    head = typed.value("SELECT ledger_head('l')")
+    typed.run("WITH RECURSIVE n(i) AS (SELECT 850 UNION ALL SELECT i + 1"
+              "  FROM n WHERE i < 1049) INSERT INTO l(at, t, b, x)"
+              " SELECT 7, printf('%.*c', i, 'x'), ?, ? FROM n", rest)
+    for seq, t, got, same in typed.run(
+            "SELECT seq, t, hash, merkle_leaf_hash(ledger_leaf_data('l', seq))"
+            " FROM l ORDER BY seq"):
+        head = leaf("holdfast.entry.v1", seq, head, 7, None, None, t, *rest)
+        assert got == head == same, seq
+    assert typed.verify() == []
+
+
 @pytest.mark.parametrize("column, value, expected", [
     ("r", 5, 5.0), ("r", -2**63, -2.0**63), ("r", 2**63 - 1, 2.0**63),
     ("r", 2**53 + 1, 2.0**53), ("r", -0.0, 0.0), ("x", -0.0, 0.0),
