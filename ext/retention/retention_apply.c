@@ -389,7 +389,8 @@ static void apply_function(sqlite3_context *context, int argc,
     apply_go(&run, json, &txn, &report, &err);
     hf_txn_end(conn->db, txn, &err);
   }
-  if (err.rc == SQLITE_OK && sqlite3_get_autocommit(conn->db)) {
+  if (err.rc == SQLITE_OK && run.deleted > 0 &&
+      sqlite3_get_autocommit(conn->db)) {
     sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL,
                               NULL);
   }
