@@ -156,7 +156,7 @@ int lease_contended(HfLease *lease, sqlite3_int64 at, const Lease *row,
 
 /* ---- decisions ----------------------------------------------------------- */
 
-/* Bind a name without a copy, for the argument outlives the statement's turn. */
+/* Bind a name without a copy: the argument outlives the statement's turn. */
 static void decide_bind_name(sqlite3_stmt *stmt, int i, sqlite3_value *value,
                              HfError *err) {
   size_t size;
