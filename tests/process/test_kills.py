@@ -216,11 +216,16 @@ def test_p12_process_rebuild_equals_the_stored_state(tmp_path, template):
     ("process_rule_evidence", "evidence sufficed"),
 ])
 def test_the_property_fails_without_the_rule(tmp_path, template, rule, part):
-    path = tmp_path / "test.db"
-    crowd(path, template, 7, 0, 300, f"DROP TRIGGER {rule};")
-    db = Database(path)
-    assert part in findings(db)
-    db.close()
+    found = set()
+    for seed in range(10):  # who comes when is chance
+        path = tmp_path / f"{seed}.db"
+        crowd(path, template, seed, 0, 300, f"DROP TRIGGER {rule};")
+        db = Database(path)
+        found = findings(db)
+        db.close()
+        if part in found:
+            break
+    assert part in found
 
 
 def test_the_property_fails_with_evidence_from_elsewhere(tmp_path, template):
