@@ -211,8 +211,10 @@ CREATE TABLE IF NOT EXISTS process_decision(
   detail      TEXT
 ) STRICT;
 
+-- What was allowed is found in phase_ledger.
 CREATE INDEX IF NOT EXISTS process_decision_task
-    ON process_decision(task_id, id);
+    ON process_decision(task_id, id)
+ WHERE decision <> 'allow';
 
 -- What was counted.
 CREATE TABLE IF NOT EXISTS process_counter(

@@ -22,7 +22,7 @@
 /* ---- statements (process_statements.c) ----------------------------------- */
 
 typedef enum ProcessSql {
-  PROCESS_STATE,   /* where task ?1 is */
+  PROCESS_STATE,   /* where task ?1 is; ?2: and the first phase */
   PROCESS_PROOF,   /* what was shown in visit ?1 */
   PROCESS_HELD,    /* who holds phase ?2 of task ?1 */
   PROCESS_ACQUIRE, /* it, for agent ?3 */
@@ -74,7 +74,7 @@ typedef struct ProcessMove {
   sqlite3_value *fence; /* a token that must hold the phase, or NULL */
 
   char *from;          /* where the task is; NULL: nowhere */
-  char *first;         /* the first phase; to, when that is NULL */
+  char *first;         /* the first phase, which is to when that is NULL */
   char *last;          /* the kind of its last entry */
   char *mode;          /* enforce, observe, off */
   char *proof;         /* the evidence of from */

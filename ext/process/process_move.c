@@ -99,6 +99,7 @@ int process_state(HfConn *conn, ProcessMove *move, HfError *err) {
   sqlite3_int64 expires_in;
   if (stmt == NULL) return err->rc;
   process_bind(stmt, 1, move->task);
+  sqlite3_bind_int(stmt, 2, move->to == NULL);
   if (sqlite3_step(stmt) == SQLITE_ROW) {
     move_read(move, stmt, err);
   } else {

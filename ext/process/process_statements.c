@@ -10,7 +10,8 @@ static const char *const statement_sql[PROCESS_SQLS] = {
     [PROCESS_STATE] =
         "SELECT e.seq, e.to_phase, e.kind, e.agent,"
         " (SELECT mode FROM main.process_mode),"
-        " (SELECT name FROM main.process_phase ORDER BY ordinal LIMIT 1),"
+        " iif(?2, (SELECT name FROM main.process_phase"
+        "           ORDER BY ordinal LIMIT 1), NULL),"
         " (SELECT entry_hash FROM main.process_baseline"
         "   WHERE task_id = ?1 AND phase = e.to_phase),"
         " (SELECT token FROM main.phase_ledger_entry WHERE task_id = ?1"
@@ -39,7 +40,8 @@ static const char *const statement_sql[PROCESS_SQLS] = {
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [PROCESS_BYPASSED] =
         "SELECT DISTINCT reason FROM main.process_decision"
-        " WHERE task_id = ?1 AND decision = 'bypass' AND seq = ?2",
+        " WHERE task_id = ?1 AND decision <> 'allow' AND decision = 'bypass'"
+        " AND seq = ?2",
     [PROCESS_MISSING] =
         "SELECT message FROM main.process_missing WHERE visit = ?1"
         " ORDER BY ordinal, kind, message",
