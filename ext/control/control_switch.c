@@ -58,9 +58,9 @@ static int switch_end(HfConn *conn, HfTxn txn, HfError *err) {
 
 #define SWITCH_LEDGER \
   "CREATE VIRTUAL TABLE main.control_ledger USING ledger(" \
-  "event INTEGER NOT NULL UNIQUE, event_at INTEGER NOT NULL," \
-  " key TEXT NOT NULL INDEXED, old_value TEXT, new_value TEXT, actor TEXT," \
-  " reason TEXT, approver TEXT)"
+  "event INTEGER NOT NULL, event_at INTEGER NOT NULL, key TEXT NOT NULL," \
+  " old_value TEXT, new_value TEXT, actor TEXT, reason TEXT," \
+  " approver TEXT)"
 
 /* Append the events that are not in the ledger yet; *count: how many. */
 static int switch_seal(HfConn *conn, sqlite3_int64 *count, HfError *err) {
