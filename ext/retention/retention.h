@@ -235,6 +235,7 @@ typedef struct RetDone {
   sqlite3_int64 deleted, kept, held, skipped, ms;
   char *blocked;
   int complete;
+  int idle; /* there was nothing to do, and the log says so already */
 } RetDone;
 
 typedef struct RetRun {

@@ -79,10 +79,18 @@ static int apply_begin(RetRun *run, const char *options, HfError *err) {
   if (err->rc == SQLITE_OK) run->run = sqlite3_last_insert_rowid(db);
   hf_prepare(db, &stmt, err,
              "INSERT INTO main.retention_run_table(run, position, table_name,"
-             " deleted) VALUES (?1, ?2, ?3, 0)");
+             " deleted, kept, held, skipped, ms)"
+             " VALUES (?1, ?2, ?3, 0, ?4, ?5, ?5, ?5)");
   for (i = 0; i < run->model.ordered && err->rc == SQLITE_OK; i++) {
-    sqlite3_bind_text(stmt, 3, run->model.table[run->model.order[i]].name, -1,
-                      SQLITE_STATIC);
+    const RetTable *t = &run->model.table[run->model.order[i]];
+    sqlite3_bind_text(stmt, 3, t->name, -1, SQLITE_STATIC);
+    if (t->idle >= 0) {
+      sqlite3_bind_int64(stmt, 4, t->idle);
+      sqlite3_bind_int(stmt, 5, 0);
+    } else {
+      sqlite3_bind_null(stmt, 4);
+      sqlite3_bind_null(stmt, 5);
+    }
     apply_step(run, stmt, i, err);
   }
   sqlite3_finalize(stmt);
@@ -98,7 +106,7 @@ static int apply_log_tables(RetRun *run, HfError *err) {
              " WHERE run = ?1 AND position = ?2");
   for (i = 0; i < run->model.ordered && err->rc == SQLITE_OK; i++) {
     const RetDone *d = &run->done[i];
-    if (!d->complete) continue;
+    if (!d->complete || d->idle) continue;
     sqlite3_bind_int64(stmt, 3, d->kept);
     sqlite3_bind_int64(stmt, 4, d->held);
     sqlite3_bind_int64(stmt, 5, d->skipped);
@@ -200,6 +208,7 @@ static int apply_table(RetRun *run, int i, HfError *err) {
   /* What went elsewhere may have brought something here: by a trigger. */
   if (t->idle >= 0 && run->deleted == 0) {
     done->kept = t->idle;
+    done->idle = 1;
     return err->rc;
   }
   retention_where(&run->model, t, err);

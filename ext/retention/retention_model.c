@@ -423,9 +423,9 @@ char *retention_signature(HfConn *conn, HfError *err) {
   char *text;
   hf_query_text(
       conn->db, err, &text,
-      "SELECT coalesce((SELECT group_concat(quote(table_name) || quote(tier)"
-      "  || quote(keep_ms) || quote(keep_filter) || quote(enabled)"
-      "  || quote(parent_table)) FROM main.retention_policy), '')"
+      "SELECT coalesce((SELECT group_concat(printf('%%Q%%Q%%Q%%Q%%Q%%Q',"
+      "  table_name, tier, keep_ms, keep_filter, enabled, parent_table))"
+      "  FROM main.retention_policy), '')"
       " || coalesce((SELECT group_concat(quote(table_name) || min_keep_ms)"
       "  FROM main.retention_floor), '')"
       " || coalesce((SELECT group_concat(id || quote(table_name)"
