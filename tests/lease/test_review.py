@@ -438,3 +438,15 @@ def test_a_denial_is_written_once(l):
     for resource in "BCD":
         l.run("INSERT INTO l(resource, holder) VALUES (?, 'bob')", (resource,))
     assert l.value("SELECT count(*) FROM l_event WHERE kind = 'contended'") < 2
+
+
+def test_the_mark_rises_within_a_millisecond(l):
+    """A token that is granted at the time of the one before is in the mark."""
+    token = 1
+    l.run("BEGIN")
+    for _ in range(100):
+        token = l.value("SELECT lease_steal('l', 'A', ?, 'bob', 'stuck')",
+                        (token,))
+        assert l.value("SELECT token FROM lease_high_water WHERE id = 1") \
+            == token
+    l.run("COMMIT")
