@@ -433,7 +433,8 @@ BEGIN
       'settings: the limits of a reset stay while a kill switch is on');
 END;
 
-CREATE TRIGGER IF NOT EXISTS settings_update_limit BEFORE UPDATE ON settings
+CREATE TRIGGER IF NOT EXISTS settings_update_limit
+BEFORE UPDATE OF key, value ON settings
 WHEN NEW.key IN ('KILLSWITCH_APPROVER', 'KILLSWITCH_QUIET_MS')
      AND EXISTS (SELECT 1 FROM killswitch_on)
 BEGIN
@@ -483,13 +484,17 @@ BEGIN
 END;
 
 -- An UPDATE that changes a value, and not who, why, who approved or when, is
--- nobody's: it must not be taken for a deed of whoever changed it before.
+-- nobody's: it must not be taken for a deed of whoever changed it before.  What
+-- goes into the history is told value by value, which is quicker: a SELECT from
+-- the table that it fills takes the way over a temporary one.
 CREATE TRIGGER IF NOT EXISTS settings_updated
 AFTER UPDATE OF value, updated_by, reason, approved_by ON settings
-WHEN NEW.value IS NOT OLD.value
-     OR ((NEW.updated_by, NEW.reason, NEW.approved_by) IS NOT
-         (OLD.updated_by, OLD.reason, OLD.approved_by)
-         AND coalesce(NEW.updated_by, NEW.reason, NEW.approved_by) IS NOT NULL)
+WHEN (NEW.value IS NOT OLD.value
+      OR ((NEW.updated_by, NEW.reason, NEW.approved_by) IS NOT
+          (OLD.updated_by, OLD.reason, OLD.approved_by)
+          AND coalesce(NEW.updated_by, NEW.reason, NEW.approved_by)
+              IS NOT NULL))
+     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key)
 BEGIN
   UPDATE settings
      SET updated_by = NULL, reason = NULL, approved_by = NULL
@@ -498,7 +503,17 @@ BEGIN
          (OLD.updated_at, OLD.updated_by, OLD.reason, OLD.approved_by);
   INSERT INTO control_event(key, at, old_value, new_value, actor, reason,
                             approver)
-  SELECT * FROM control_next WHERE key = NEW.key;
+  VALUES ((SELECT name FROM flag WHERE name = NEW.key),
+          max(CAST(round(julianday('now') * 86400000.0) AS INTEGER)
+              - 210866760000000,
+              coalesce((SELECT at FROM control_event
+                         ORDER BY seq DESC LIMIT 1), 0)),
+          (SELECT new_value FROM control_event
+            WHERE key = NEW.key ORDER BY seq DESC LIMIT 1),
+          (SELECT value       FROM settings WHERE key = NEW.key),
+          (SELECT updated_by  FROM settings WHERE key = NEW.key),
+          (SELECT reason      FROM settings WHERE key = NEW.key),
+          (SELECT approved_by FROM settings WHERE key = NEW.key));
   UPDATE settings
      SET updated_at = iif(NEW.updated_at IS OLD.updated_at,
                           (SELECT at FROM control_event

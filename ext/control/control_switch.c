@@ -44,16 +44,6 @@ static int switch_query(HfConn *conn, const char *sql, sqlite3_int64 *out,
   return stmt != NULL ? switch_step(conn, sql, stmt, out, err) : err->rc;
 }
 
-/* The transaction of a door, begun and ended by statements that are kept. */
-static int switch_begin(HfConn *conn, const char *door, HfTxn *txn,
-                        HfError *err) {
-  return hf_txn_begin_kept(conn->db, hf_kept_txn(conn), "main", door, txn, err);
-}
-
-static int switch_end(HfConn *conn, HfTxn txn, HfError *err) {
-  return hf_txn_end_kept(conn->db, hf_kept_txn(conn), txn, err);
-}
-
 /* ---- sealing ------------------------------------------------------------- */
 
 #define SWITCH_LEDGER \
@@ -62,46 +52,52 @@ static int switch_end(HfConn *conn, HfTxn txn, HfError *err) {
   " old_value TEXT, new_value TEXT, actor TEXT, reason TEXT," \
   " approver TEXT)"
 
+static int switch_has_ledger(HfConn *conn) {
+  return sqlite3_table_column_metadata(conn->db, "main", "control_ledger", NULL,
+                                       NULL, NULL, NULL, NULL,
+                                       NULL) == SQLITE_OK;
+}
+
 /* Append the events that are not in the ledger yet; *count: how many. */
-static int switch_seal(HfConn *conn, sqlite3_int64 *count, HfError *err) {
+static int switch_append(HfConn *conn, sqlite3_int64 *count, HfError *err) {
   static const char append[] =
       "INSERT INTO main.control_ledger(event, event_at, key, old_value,"
       " new_value, actor, reason, approver)"
       " SELECT seq, at, key, old_value, new_value, actor, reason, approver"
-      "   FROM main.control_event WHERE seq > ?1 ORDER BY seq";
-  static const char newest[] =
-      "SELECT event FROM main.control_ledger_entry ORDER BY seq DESC LIMIT 1";
-  sqlite3_int64 last = 0, none;
-  sqlite3_stmt *stmt;
+      "   FROM main.control_event"
+      "  WHERE seq > coalesce((SELECT event FROM main.control_ledger_entry"
+      "                         ORDER BY seq DESC LIMIT 1), 0)"
+      "  ORDER BY seq";
+  sqlite3_int64 none;
   *count = 0;
-  if (sqlite3_table_column_metadata(conn->db, "main", "control_ledger", NULL,
-                                    NULL, NULL, NULL, NULL,
-                                    NULL) != SQLITE_OK) {
-    hf_exec(conn->db, err, SWITCH_LEDGER);
-  }
-  switch_query(conn, newest, &last, err);
-  stmt = hf_kept_take(conn, append, err);
-  if (stmt == NULL) return err->rc;
-  sqlite3_bind_int64(stmt, 1, last);
-  if (switch_step(conn, append, stmt, &none, err) == SQLITE_OK) {
+  if (switch_query(conn, append, &none, err) == SQLITE_OK) {
     *count = sqlite3_changes(conn->db);
   }
   return err->rc;
 }
 
+static int switch_seal(HfConn *conn, sqlite3_int64 *count, HfError *err) {
+  *count = 0;
+  if (!switch_has_ledger(conn) &&
+      hf_exec(conn->db, err, SWITCH_LEDGER) != SQLITE_OK) {
+    return err->rc;
+  }
+  return switch_append(conn, count, err);
+}
+
 /* The same, where a failure must not keep the switch from being thrown: the
-** events wait. */
+** events wait.  The append alone is one statement, which undoes itself. */
 static void switch_try_seal(HfConn *conn) {
-  static const char begin[] = "SAVEPOINT \"holdfast seal\"";
-  static const char end[] = "RELEASE \"holdfast seal\"";
   HfError err = {SQLITE_OK, NULL};
   sqlite3_int64 count;
-  if (switch_query(conn, begin, &count, &err) == SQLITE_OK) {
+  if (switch_has_ledger(conn)) {
+    switch_append(conn, &count, &err);
+  } else if (hf_exec(conn->db, &err, "SAVEPOINT \"holdfast seal\"") ==
+             SQLITE_OK) {
     if (switch_seal(conn, &count, &err) != SQLITE_OK) {
       sqlite3_exec(conn->db, "ROLLBACK TO \"holdfast seal\"", NULL, NULL, NULL);
-      hf_error_clear(&err);
     }
-    switch_query(conn, end, &count, &err);
+    sqlite3_exec(conn->db, "RELEASE \"holdfast seal\"", NULL, NULL, NULL);
   }
   hf_error_clear(&err);
 }
@@ -120,9 +116,9 @@ static void switch_seal_function(sqlite3_context *context, int argc,
   HfTxn txn;
   (void)argc;
   (void)argv;
-  if (switch_begin(conn, "control_seal", &txn, &err) == SQLITE_OK) {
+  if (hf_kept_begin(conn, "control_seal", &txn, &err) == SQLITE_OK) {
     switch_seal(conn, &count, &err);
-    switch_end(conn, txn, &err);
+    hf_kept_end(conn, txn, &err);
   }
   hf_result_integer(context, count, &err);
 }
@@ -133,24 +129,30 @@ static void switch_seal_function(sqlite3_context *context, int argc,
 static int switch_set(HfConn *conn, int on, const char *actor,
                       const char *reason, const char *approver,
                       sqlite3_int64 *changed, HfError *err) {
-  static const char set[] =
-      "INSERT INTO main.settings(key, value, updated_by, reason, approved_by)"
-      " VALUES ('" CONTROL_SWITCH "', ?1, ?2, ?3, ?4)"
+  /* It can only be engaged where there is a row. */
+  static const char engage[] =
+      "UPDATE main.settings SET value = '1', updated_at = ?1, updated_by = ?2,"
+      " reason = ?3, approved_by = ?4 WHERE key = '" CONTROL_SWITCH "'";
+  static const char reset[] =
+      "INSERT INTO main.settings(key, value, updated_at, updated_by, reason,"
+      " approved_by) VALUES ('" CONTROL_SWITCH "', '0', ?1, ?2, ?3, ?4)"
       " ON CONFLICT(key) DO UPDATE SET value = excluded.value,"
       " updated_at = excluded.updated_at, updated_by = excluded.updated_by,"
       " reason = excluded.reason, approved_by = excluded.approved_by";
   static const char get[] = "SELECT value IS '0' FROM main.settings"
                             " WHERE key = '" CONTROL_SWITCH "'";
-  sqlite3_int64 off = 0, none;
+  const char *set = on ? engage : reset;
+  sqlite3_int64 off, now, none;
   sqlite3_stmt *stmt;
   *changed = 0;
-  if (switch_query(conn, get, &off, err) != SQLITE_OK || on != (int)off) {
+  if (switch_query(conn, get, &off, err) != SQLITE_OK || on != (int)off ||
+      hf_clock_now(hf_clock_vfs(conn->db, "main"), &now, err) != SQLITE_OK) {
     return err->rc;
   }
   stmt = hf_kept_take(conn, set, err);
   if (stmt == NULL) return err->rc;
   *changed = 1;
-  sqlite3_bind_text(stmt, 1, on ? "1" : "0", 1, SQLITE_STATIC);
+  sqlite3_bind_int64(stmt, 1, now);
   sqlite3_bind_text(stmt, 2, actor, -1, SQLITE_STATIC);
   sqlite3_bind_text(stmt, 3, reason, -1, SQLITE_STATIC);
   sqlite3_bind_text(stmt, 4, approver, -1, SQLITE_STATIC);
@@ -176,12 +178,12 @@ static void switch_door(sqlite3_context *context, const char *function, int on,
   sqlite3_int64 changed = 0;
   HfTxn txn;
   if (err.rc == SQLITE_OK &&
-      switch_begin(conn, function, &txn, &err) == SQLITE_OK) {
+      hf_kept_begin(conn, function, &txn, &err) == SQLITE_OK) {
     if (switch_set(conn, on, actor, reason, approver, &changed, &err) ==
         SQLITE_OK) {
       switch_try_seal(conn);
     }
-    switch_end(conn, txn, &err);
+    hf_kept_end(conn, txn, &err);
   }
   hf_result_integer(context, changed, &err);
 }
@@ -236,13 +238,13 @@ static void switch_monitor_start(sqlite3_context *context, int argc,
     previous = control_text(function, "the previous release", argv[2], &err);
   }
   if (err.rc == SQLITE_OK &&
-      switch_begin(conn, function, &txn, &err) == SQLITE_OK) {
+      hf_kept_begin(conn, function, &txn, &err) == SQLITE_OK) {
     hf_exec(conn->db, &err,
             "INSERT INTO main.monitor(release, profile, previous)"
             " VALUES (%Q, %Q, %Q)",
             release, profile, previous);
     if (err.rc == SQLITE_OK) switch_try_seal(conn);
-    switch_end(conn, txn, &err);
+    hf_kept_end(conn, txn, &err);
   }
   hf_result_integer(context, 1, &err);
 }

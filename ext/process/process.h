@@ -47,10 +47,6 @@ void process_give(HfConn *conn, ProcessSql sql, sqlite3_stmt **stmt);
 /* Run one that returns nothing of interest. */
 int process_run(HfConn *conn, ProcessSql sql, HfError *err);
 
-/* One transaction of a door; see hf_txn_begin. */
-int process_begin(HfConn *conn, const char *door, HfTxn *txn, HfError *err);
-int process_end(HfConn *conn, HfTxn txn, HfError *err);
-
 /* ---- arguments ----------------------------------------------------------- */
 
 /* The TEXT of an argument: well-formed, no NUL, not blank, of at most so many

@@ -20,12 +20,12 @@ static void door_run(sqlite3_context *context, const char *door,
   char *json = NULL;
   HfTxn txn;
   if (err->rc == SQLITE_OK &&
-      process_begin(conn, door, &txn, err) == SQLITE_OK) {
+      hf_kept_begin(conn, door, &txn, err) == SQLITE_OK) {
     if (process_state(conn, move, err) == SQLITE_OK &&
         process_move(conn, move, err) == SQLITE_OK) {
       json = process_verdict(conn, move, err);
     }
-    process_end(conn, txn, err);
+    hf_kept_end(conn, txn, err);
     sqlite3_set_last_insert_rowid(conn->db, rowid);
   }
   process_move_clear(move);

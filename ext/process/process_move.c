@@ -11,13 +11,6 @@
 #include "core/digest.h"
 #include "process/process.h"
 
-/* A copy of a column, or NULL for a NULL. */
-static char *move_column(sqlite3_stmt *stmt, int column, HfError *err) {
-  return sqlite3_column_type(stmt, column) == SQLITE_NULL
-             ? NULL
-             : hf_column_text(stmt, column, err);
-}
-
 int process_held(HfConn *conn, const char *task, const char *phase,
                  sqlite3_int64 *token, char **holder, sqlite3_int64 *expires_in,
                  HfError *err) {
@@ -30,7 +23,7 @@ int process_held(HfConn *conn, const char *task, const char *phase,
   switch (sqlite3_step(stmt)) {
     case SQLITE_ROW:
       *token = sqlite3_column_int64(stmt, 0);
-      *holder = move_column(stmt, 1, err);
+      *holder = hf_column_text_or_null(stmt, 1, err);
       *expires_in = sqlite3_column_int64(stmt, 2);
       break;
     case SQLITE_DONE:
@@ -77,11 +70,11 @@ static int move_proof(HfConn *conn, ProcessMove *move, HfError *err) {
 
 static void move_read(ProcessMove *move, sqlite3_stmt *stmt, HfError *err) {
   move->visit = sqlite3_column_int64(stmt, 0);
-  move->from = move_column(stmt, 1, err);
-  move->last = move_column(stmt, 2, err);
-  move->actor = move_column(stmt, 3, err);
-  move->mode = move_column(stmt, 4, err);
-  move->first = move_column(stmt, 5, err);
+  move->from = hf_column_text_or_null(stmt, 1, err);
+  move->last = hf_column_text_or_null(stmt, 2, err);
+  move->actor = hf_column_text_or_null(stmt, 3, err);
+  move->mode = hf_column_text_or_null(stmt, 4, err);
+  move->first = hf_column_text_or_null(stmt, 5, err);
   move->attested_size = sqlite3_column_bytes(stmt, 6);
   if (move->attested_size == (int)sizeof(move->attested)) {
     memcpy(move->attested, sqlite3_column_blob(stmt, 6),

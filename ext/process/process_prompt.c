@@ -42,12 +42,6 @@ static void prompt_entry_clear(PromptEntry *entry) {
   sqlite3_free(entry->details);
 }
 
-static char *prompt_column(sqlite3_stmt *stmt, int column, HfError *err) {
-  return sqlite3_column_type(stmt, column) == SQLITE_NULL
-             ? NULL
-             : hf_column_text(stmt, column, err);
-}
-
 static int prompt_baseline_read(HfConn *conn, const char *task,
                                 const char *phase, PromptEntry *entry,
                                 HfError *err) {
@@ -56,13 +50,13 @@ static int prompt_baseline_read(HfConn *conn, const char *task,
   process_bind(stmt, 1, task);
   process_bind(stmt, 2, phase);
   if (sqlite3_step(stmt) == SQLITE_ROW) {
-    entry->hash = prompt_column(stmt, 0, err);
+    entry->hash = hf_column_text_or_null(stmt, 0, err);
     entry->version = sqlite3_column_int64(stmt, 1);
-    entry->components = prompt_column(stmt, 2, err);
-    entry->persona = prompt_column(stmt, 3, err);
+    entry->components = hf_column_text_or_null(stmt, 2, err);
+    entry->persona = hf_column_text_or_null(stmt, 3, err);
     entry->baseline_seq = sqlite3_column_int64(stmt, 4);
-    entry->severity = prompt_column(stmt, 5, err);
-    entry->back_to = prompt_column(stmt, 6, err);
+    entry->severity = hf_column_text_or_null(stmt, 5, err);
+    entry->back_to = hf_column_text_or_null(stmt, 6, err);
   } else {
     hf_fail_db(err, conn->db);
   }
@@ -266,7 +260,7 @@ static void prompt_attest_function(sqlite3_context *context, int argc,
   memset(&spec, 0, sizeof(spec));
   memset(&entry, 0, sizeof(entry));
   if (process_spec_read(conn, function, argv[0], &spec, &err) == SQLITE_OK &&
-      process_begin(conn, function, &txn, &err) == SQLITE_OK) {
+      hf_kept_begin(conn, function, &txn, &err) == SQLITE_OK) {
     if (prompt_baseline_read(conn, spec.text[HF_PROMPT_TASK],
                              spec.text[HF_PROMPT_PHASE], &entry,
                              &err) == SQLITE_OK &&
@@ -275,7 +269,7 @@ static void prompt_attest_function(sqlite3_context *context, int argc,
             SQLITE_OK) {
       prompt_block(conn, &spec, &entry, &err);
     }
-    process_end(conn, txn, &err);
+    hf_kept_end(conn, txn, &err);
     sqlite3_set_last_insert_rowid(conn->db, rowid);
   }
   if (err.rc == SQLITE_OK) json = prompt_result(&spec, &entry, &err);
@@ -329,7 +323,7 @@ static int reset_choose(HfConn *conn, PromptReset *reset,
   sqlite3_stmt *stmt;
   int found;
   if (reset_find(conn, reset, NULL, &stmt, &found, err) == SQLITE_OK && found) {
-    reset->latest = prompt_column(stmt, 0, err);
+    reset->latest = hf_column_text_or_null(stmt, 0, err);
   }
   sqlite3_finalize(stmt);
   if (err->rc == SQLITE_OK && !found && reset->given == NULL) {
@@ -345,8 +339,8 @@ static int reset_choose(HfConn *conn, PromptReset *reset,
   if (err->rc != SQLITE_OK) return err->rc;
   if (reset_find(conn, reset, reset->hash, &stmt, &found, err) == SQLITE_OK &&
       found) {
-    reset->components = prompt_column(stmt, 1, err);
-    reset->persona = prompt_column(stmt, 2, err);
+    reset->components = hf_column_text_or_null(stmt, 1, err);
+    reset->persona = hf_column_text_or_null(stmt, 2, err);
   }
   sqlite3_finalize(stmt);
   if (err->rc == SQLITE_OK && reset->persona == NULL && entry->persona) {
@@ -441,13 +435,13 @@ static void prompt_baseline_function(sqlite3_context *context, int argc,
   (void)argc;
   memset(&entry, 0, sizeof(entry));
   if (reset_arguments(&reset, argv, &err) == SQLITE_OK &&
-      process_begin(conn, "prompt_baseline", &txn, &err) == SQLITE_OK) {
+      hf_kept_begin(conn, "prompt_baseline", &txn, &err) == SQLITE_OK) {
     if (prompt_baseline_read(conn, reset.task, reset.phase, &entry, &err) ==
             SQLITE_OK &&
         reset_choose(conn, &reset, &entry, &err) == SQLITE_OK) {
       reset_append(conn, &reset, &entry, &err);
     }
-    process_end(conn, txn, &err);
+    hf_kept_end(conn, txn, &err);
     sqlite3_set_last_insert_rowid(conn->db, rowid);
   }
   if (err.rc == SQLITE_OK) json = reset_result(&reset, &entry, &err);

@@ -69,13 +69,13 @@ static void rebuild_function(sqlite3_context *context, int argc,
   HfTxn txn;
   (void)argc;
   (void)argv;
-  if (process_begin(conn, "process_rebuild", &txn, &err) == SQLITE_OK) {
+  if (hf_kept_begin(conn, "process_rebuild", &txn, &err) == SQLITE_OK) {
     for (i = 0; i < sizeof(rebuild_sql) / sizeof(*rebuild_sql); i++) {
       if (hf_exec(conn->db, &err, "%s", rebuild_sql[i]) == SQLITE_OK) {
         count += sqlite3_changes(conn->db);
       }
     }
-    process_end(conn, txn, &err);
+    hf_kept_end(conn, txn, &err);
   }
   hf_result_integer(context, count, &err);
 }

@@ -88,14 +88,6 @@ int process_run(HfConn *conn, ProcessSql sql, HfError *err) {
   return err->rc;
 }
 
-int process_begin(HfConn *conn, const char *door, HfTxn *txn, HfError *err) {
-  return hf_txn_begin_kept(conn->db, hf_kept_txn(conn), "main", door, txn, err);
-}
-
-int process_end(HfConn *conn, HfTxn txn, HfError *err) {
-  return hf_txn_end_kept(conn->db, hf_kept_txn(conn), txn, err);
-}
-
 /* ---- arguments ----------------------------------------------------------- */
 
 const char *process_text(const char *door, const char *what,

@@ -78,12 +78,6 @@ static const char model_select[] =
     " LEFT JOIN main.retention_rollup AS r ON r.table_name = p.table_name"
     " WHERE p.enabled = 1 AND p.tier <> 'permanent' ORDER BY p.table_name";
 
-/* A column's text, or NULL. */
-static char *model_text(sqlite3_stmt *stmt, int column, HfError *err) {
-  if (sqlite3_column_type(stmt, column) == SQLITE_NULL) return NULL;
-  return hf_column_text(stmt, column, err);
-}
-
 static sqlite3_int64 model_number(sqlite3_stmt *stmt, int column) {
   return sqlite3_column_type(stmt, column) == SQLITE_NULL
              ? -1
@@ -103,7 +97,7 @@ static char *model_column(const RetModel *model, sqlite3_stmt *stmt, int at,
                           const char *table, HfError *err) {
   sqlite3 *db = model->conn->db;
   sqlite3_int64 there = 1;
-  char *name = model_text(stmt, at, err), *quoted = NULL;
+  char *name = hf_column_text_or_null(stmt, at, err), *quoted = NULL;
   if (name != NULL && table != NULL) {
     if (strlen(name) != (size_t)sqlite3_column_bytes(stmt, at)) {
       there = 0;
@@ -150,8 +144,8 @@ static int model_keys(const RetModel *model, RetTable *t, const RetName *known,
     hf_fail_db(err, model->conn->db);
   }
   if (err->rc == SQLITE_OK) {
-    t->ids = model_text(stmt, wr ? 0 : 2, err);
-    t->key = model_text(stmt, 0, err);
+    t->ids = hf_column_text_or_null(stmt, wr ? 0 : 2, err);
+    t->key = hf_column_text_or_null(stmt, 0, err);
     if (t->key != NULL) t->key_count = sqlite3_column_int(stmt, 1);
     else if (t->ids != NULL) t->key = hf_format(err, "%s", t->ids);
     if (wr) t->id_count = t->key_count;
@@ -195,7 +189,8 @@ static int model_columns(const RetModel *model, sqlite3_stmt *stmt, RetTable *t,
 /* The spelling of a name in the schema, or of one that is not there. */
 static char *model_spelling(const RetName *known, sqlite3_stmt *stmt, int at,
                             HfError *err) {
-  if (known == NULL) return at < 0 ? NULL : model_text(stmt, at, err);
+  if (known == NULL)
+    return at < 0 ? NULL : hf_column_text_or_null(stmt, at, err);
   return hf_format(err, "%s", known->name);
 }
 
@@ -243,7 +238,7 @@ static int model_read(RetModel *model, sqlite3_stmt *stmt, RetTable *t,
   t->there = known != NULL && !known->view && !known->virtual;
   t->tier = hf_column_text(stmt, MODEL_TIER, err);
   t->name = model_spelling(known, stmt, MODEL_POLICY, err);
-  t->keep_filter = model_text(stmt, MODEL_FILTER, err);
+  t->keep_filter = hf_column_text_or_null(stmt, MODEL_FILTER, err);
   if (err->rc == SQLITE_OK) model_read_limits(model, stmt, t, err);
   if (err->rc == SQLITE_OK) model_read_others(model, stmt, t, err);
   if (filter != NULL &&

@@ -274,8 +274,9 @@ int hf_query_int(sqlite3 *db, HfError *err, sqlite3_int64 none,
                  sqlite3_int64 *out, const char *format, ...);
 
 /* A copy of a column that is not NULL as text, which sqlite3_free takes back;
-** NULL with SQLITE_NOMEM recorded. */
+** NULL with SQLITE_NOMEM recorded.  _or_null: NULL for a NULL, too. */
 char *hf_column_text(sqlite3_stmt *stmt, int column, HfError *err);
+char *hf_column_text_or_null(sqlite3_stmt *stmt, int column, HfError *err);
 
 /* First column of the first row as text, which sqlite3_free takes back; NULL
 ** when there is no row or the value is NULL. */
@@ -398,8 +399,10 @@ int hf_txn_begin_kept(sqlite3 *db, HfTxnStmts *kept, const char *schema,
 int hf_txn_end_kept(sqlite3 *db, HfTxnStmts *kept, HfTxn txn, HfError *err);
 void hf_txn_stmts_clear(HfTxnStmts *kept);
 
-/* Those that are kept for functions; or NULL. */
-HfTxnStmts *hf_kept_txn(HfConn *conn);
+/* The same on main, for a door that is called often: with statements that are
+** kept for functions. */
+int hf_kept_begin(HfConn *conn, const char *what, HfTxn *txn, HfError *err);
+int hf_kept_end(HfConn *conn, HfTxn txn, HfError *err);
 
 /* End what hf_txn_begin began: commit when err holds nothing, else undo.
 ** Returns err->rc. */

@@ -140,9 +140,17 @@ void hf_kept_give(HfConn *conn, const char *sql, sqlite3_stmt **stmt) {
   *stmt = NULL;
 }
 
-HfTxnStmts *hf_kept_txn(HfConn *conn) {
+static HfTxnStmts *kept_txn(HfConn *conn) {
   HfKept *kept = kept_table(conn);
   return kept != NULL ? &kept->txn : NULL;
+}
+
+int hf_kept_begin(HfConn *conn, const char *what, HfTxn *txn, HfError *err) {
+  return hf_txn_begin_kept(conn->db, kept_txn(conn), "main", what, txn, err);
+}
+
+int hf_kept_end(HfConn *conn, HfTxn txn, HfError *err) {
+  return hf_txn_end_kept(conn->db, kept_txn(conn), txn, err);
 }
 
 int hf_kept_register(HfConn *conn) {

@@ -174,6 +174,11 @@ char *hf_column_text(sqlite3_stmt *stmt, int column, HfError *err) {
   return copy;
 }
 
+char *hf_column_text_or_null(sqlite3_stmt *stmt, int column, HfError *err) {
+  if (sqlite3_column_type(stmt, column) == SQLITE_NULL) return NULL;
+  return hf_column_text(stmt, column, err);
+}
+
 int hf_query_text(sqlite3 *db, HfError *err, char **out, const char *format,
                   ...) {
   sqlite3_stmt *stmt;
@@ -185,9 +190,7 @@ int hf_query_text(sqlite3 *db, HfError *err, char **out, const char *format,
   if (err->rc != SQLITE_OK) return err->rc;
   switch (sqlite3_step(stmt)) {
     case SQLITE_ROW:
-      if (sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
-        *out = hf_column_text(stmt, 0, err);
-      }
+      *out = hf_column_text_or_null(stmt, 0, err);
       break;
     case SQLITE_DONE:
       break;

@@ -1,7 +1,7 @@
 /*
 ** Control against plain SQLite: a guarded table, the switch, a flag, a check.
 **
-** BENCH_GUARDED (200000), BENCH_ENGAGES (100), BENCH_FLAGS (200000) and
+** BENCH_GUARDED (200000), BENCH_ENGAGES (500), BENCH_FLAGS (200000) and
 ** BENCH_CHECKS (200) scale it.
 */
 #include "bench.h"
@@ -159,7 +159,7 @@ static void measure_check(long n) {
 
 void measure_control(void) {
   measure_kill_guard(setting("BENCH_GUARDED", 200000));
-  measure_engage(setting("BENCH_ENGAGES", 100));
+  measure_engage(setting("BENCH_ENGAGES", 500));
   measure_flag(setting("BENCH_FLAGS", 200000));
   measure_check(setting("BENCH_CHECKS", 200));
 }

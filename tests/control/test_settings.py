@@ -292,6 +292,21 @@ def test_history(db):
     assert db.value("SELECT count(*) = max(seq) FROM control_event")
 
 
+def test_a_row_from_before_that_has_no_flag(db):
+    body = db.value("SELECT sql FROM sqlite_master"
+                    " WHERE name = 'settings_insert'")
+    db.run("DROP TRIGGER settings_insert")
+    db.run("INSERT INTO settings(key, value) VALUES ('theme', 'dark')")
+    db.run(body)
+    count = db.value("SELECT count(*) FROM control_event")
+    db.run("UPDATE settings SET value = 'light', updated_by = 'ann'"
+           " WHERE key = 'theme'")
+    assert db.run("SELECT value, updated_by FROM settings WHERE key = 'theme'"
+                  ) == [("light", "ann")]
+    assert db.value("SELECT count(*) FROM control_event") == count
+    db.run("DELETE FROM settings WHERE key = 'theme'")
+
+
 def test_the_time_of_a_change(db):
     db.run("INSERT INTO settings(key, value, updated_at) VALUES"
            " ('KILLSWITCH_QUIET_MS', '1', 5)")

@@ -165,6 +165,23 @@ def test_a_ledger_that_is_broken_keeps_nobody_from_engaging(k):
     k.fails("DELETE FROM jobs", ON)
 
 
+def test_a_seal_that_fails_in_the_middle_is_undone(k):
+    k.run("SELECT control_seal();"
+          " CREATE TRIGGER policy BEFORE INSERT ON control_ledger_entry"
+          " WHEN NEW.actor = 'ann' BEGIN SELECT RAISE(ABORT, 'no'); END")
+    sealed = k.run("SELECT * FROM control_ledger")
+    for value, actor in (("1", "tim"), ("0", "eve")):
+        k.run("UPDATE settings SET value = ?, updated_by = ?, reason = 'r',"
+              " approved_by = 'bob' WHERE key = 'DISABLE_NEW'", (value, actor))
+    assert k.value("SELECT killswitch_engage('fire', 'ann')") == 1
+    k.fails("DELETE FROM jobs", ON)
+    assert k.run("SELECT * FROM control_ledger") == sealed
+    k.fails("SELECT control_seal()", "no")
+    k.run("DROP TRIGGER policy")
+    assert k.value("SELECT control_seal()") == 3
+    assert k.run("SELECT * FROM ledger_verify('control_ledger')") == []
+
+
 def test_monitor_start(k):
     assert k.value("SELECT monitor_start('v2', 'production', 'v1')") == 1
     assert k.run("SELECT release, profile, previous FROM monitor") == [
@@ -176,12 +193,16 @@ def test_monitor_start(k):
 
 
 def test_a_trigger_that_swallows_it_is_not_taken_for_success(k):
-    k.run("CREATE TEMP TRIGGER t BEFORE INSERT ON main.settings BEGIN"
+    k.run("CREATE TEMP TRIGGER t BEFORE UPDATE ON main.settings BEGIN"
           " SELECT RAISE(IGNORE); END")
     k.fails("SELECT killswitch_engage('fire', 'ann')",
             "a trigger swallowed the change of DISABLE_NEW")
     k.run("DROP TRIGGER t")
     assert k.value("SELECT killswitch_engage('fire', 'ann')") == 1
+    k.run("CREATE TEMP TRIGGER t BEFORE INSERT ON main.settings BEGIN"
+          " SELECT RAISE(IGNORE); END")
+    k.fails("SELECT killswitch_reset('out', 'ann', 'bob')",
+            "a trigger swallowed the change of DISABLE_NEW")
 
 
 def test_inside_a_statement_that_writes(k):
