@@ -965,21 +965,10 @@ BEGIN
                      'missing_evidence') AS why,
                  'phase_ledger: task ''' || substr(NEW.task_id, 1, 100)
                  || ''', ' || NEW.from_phase || ': '
-                 || group_concat(message, '; ') AS words
-            FROM (SELECT ordinal, kind, message
-                    FROM process_lacking
-                   WHERE visit = (SELECT seq FROM phase_ledger_entry
-                                   WHERE task_id = NEW.task_id
-                                   ORDER BY seq DESC LIMIT 1)
-                   UNION ALL
-                  SELECT 1, kind, 'Semantic validation failed: ' || name
-                                  || ': ' || why
-                    FROM process_artifact
-                   WHERE why IS NOT NULL
-                     AND visit = (SELECT seq FROM phase_ledger_entry
-                                   WHERE task_id = NEW.task_id
-                                   ORDER BY seq DESC LIMIT 1)
-                   ORDER BY 1, 2, 3));
+                 || process_lacks(seq) AS words
+            FROM phase_ledger_entry
+           WHERE task_id = NEW.task_id
+           ORDER BY seq DESC LIMIT 1);
 END;
 
 -- No grave drift of the prompt is unresolved in the phase that is left.

@@ -32,6 +32,7 @@ typedef enum ProcessSql {
   PROCESS_DECIDE,
   PROCESS_BYPASSED, /* the rules that entry ?2 of task ?1 has not kept */
   PROCESS_MISSING,  /* what entry ?1 still lacks */
+  PROCESS_LACKS,    /* the same in one text */
   PROCESS_SAVE,
   PROCESS_UNDO,
   PROCESS_KEEP,

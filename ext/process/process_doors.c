@@ -153,6 +153,30 @@ static void door_refuse(sqlite3_context *context, int argc,
   sqlite3_result_error_code(context, SQLITE_CONSTRAINT_TRIGGER);
 }
 
+/*
+** process_lacks(visit)
+**
+** For the trigger that process_refuse() is for: the messages of
+** process_missing, in its order, TEXT; NULL when nothing is missing.
+*/
+static void door_lacks(sqlite3_context *context, int argc,
+                       sqlite3_value **argv) {
+  HfConn *conn = sqlite3_user_data(context);
+  HfError err = {SQLITE_OK, NULL};
+  sqlite3_stmt *stmt = process_take(conn, PROCESS_LACKS, &err);
+  (void)argc;
+  if (stmt != NULL) {
+    sqlite3_bind_value(stmt, 1, argv[0]);
+    if (sqlite3_step(stmt) == SQLITE_ROW) {
+      sqlite3_result_value(context, sqlite3_column_value(stmt, 0));
+    } else {
+      hf_fail_db(&err, conn->db);
+    }
+  }
+  process_give(conn, PROCESS_LACKS, &stmt);
+  if (err.rc != SQLITE_OK) hf_error_to_result(&err, context);
+}
+
 int process_doors_register(HfConn *conn) {
   static const HfFunction functions[] = {
       {"phase_start", 2, HF_CHANGES, door_start},
@@ -162,6 +186,7 @@ int process_doors_register(HfConn *conn) {
       {"phase_complete", 2, HF_CHANGES, door_complete},
       {"phase_force", 4, HF_CHANGES, door_force},
       {"process_refuse", 2, HF_LOOKUP, door_refuse},
+      {"process_lacks", 1, HF_LOOKUP, door_lacks},
   };
   return hf_register_functions(conn, functions,
                                sizeof(functions) / sizeof(*functions));

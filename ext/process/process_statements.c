@@ -45,6 +45,10 @@ static const char *const statement_sql[PROCESS_SQLS] = {
     [PROCESS_MISSING] =
         "SELECT message FROM main.process_missing WHERE visit = ?1"
         " ORDER BY ordinal, kind, message",
+    [PROCESS_LACKS] =
+        "SELECT group_concat(message, '; ')"
+        " FROM (SELECT message FROM main.process_missing WHERE visit = ?1"
+        "        ORDER BY ordinal, kind, message)",
     [PROCESS_SAVE] = "SAVEPOINT \"holdfast move\"",
     [PROCESS_UNDO] = "ROLLBACK TO \"holdfast move\"",
     [PROCESS_KEEP] = "RELEASE \"holdfast move\"",
