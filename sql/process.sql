@@ -299,7 +299,7 @@ SELECT e.visit, e.task_id, r.phase, e.kind, e.name,
     ON r.phase = v.to_phase AND r.rule = 'artifact'
  CROSS JOIN process_latest AS e
     ON e.visit = v.seq AND e.kind = r.kind
-   AND (instr(lower(e.name), lower(r.name)) AND r.name <> ''
+   AND (r.name <> '' AND instr(lower(e.name), lower(r.name))
         OR r.name = ''
            AND NOT EXISTS (SELECT 1 FROM process_requirement AS other
                             WHERE other.phase = r.phase AND other.name <> ''
@@ -852,10 +852,9 @@ BEGIN
   SELECT process_refuse('record', 'phase_ledger: evidence must be that of '
            || substr(NEW.task_id, 1, 100) || ' in process_proof')
    WHERE NEW.evidence IS NOT
-         (SELECT evidence FROM process_proof
-           WHERE visit = (SELECT seq FROM phase_ledger_entry
-                           WHERE task_id = NEW.task_id
-                           ORDER BY seq DESC LIMIT 1));
+         process_shown((SELECT seq FROM phase_ledger_entry
+                         WHERE task_id = NEW.task_id
+                         ORDER BY seq DESC LIMIT 1));
 END;
 
 -- A task ends when it has been in every phase.

@@ -106,6 +106,11 @@ char *process_verdict(HfConn *conn, const ProcessMove *move, HfError *err);
 /* Read where the task is. */
 int process_state(HfConn *conn, ProcessMove *move, HfError *err);
 
+/* The evidence of a stay, in the words of the view process_proof, which
+** sqlite3_free takes back; NULL when there is none or with the failure
+** recorded. */
+char *process_shown(HfConn *conn, sqlite3_int64 visit, HfError *err);
+
 /* Who holds a phase of a task: *token is 0 when nobody does. */
 int process_held(HfConn *conn, const char *task, const char *phase,
                  sqlite3_int64 *token, char **holder, sqlite3_int64 *expires_in,

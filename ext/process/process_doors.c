@@ -177,6 +177,25 @@ static void door_lacks(sqlite3_context *context, int argc,
   if (err.rc != SQLITE_OK) hf_error_to_result(&err, context);
 }
 
+/*
+** process_shown(visit)
+**
+** For the same trigger: the evidence of process_proof, TEXT, which the view
+** takes three times as long to say; NULL when there is none.
+*/
+static void door_shown(sqlite3_context *context, int argc,
+                       sqlite3_value **argv) {
+  HfConn *conn = sqlite3_user_data(context);
+  HfError err = {SQLITE_OK, NULL};
+  char *text = process_shown(conn, sqlite3_value_int64(argv[0]), &err);
+  (void)argc;
+  if (err.rc != SQLITE_OK) {
+    hf_error_to_result(&err, context);
+  } else {
+    sqlite3_result_text(context, text, -1, sqlite3_free);
+  }
+}
+
 int process_doors_register(HfConn *conn) {
   static const HfFunction functions[] = {
       {"phase_start", 2, HF_CHANGES, door_start},
@@ -187,6 +206,7 @@ int process_doors_register(HfConn *conn) {
       {"phase_force", 4, HF_CHANGES, door_force},
       {"process_refuse", 2, HF_LOOKUP, door_refuse},
       {"process_lacks", 1, HF_LOOKUP, door_lacks},
+      {"process_shown", 1, HF_LOOKUP, door_shown},
   };
   return hf_register_functions(conn, functions,
                                sizeof(functions) / sizeof(*functions));

@@ -35,37 +35,45 @@ int process_held(HfConn *conn, const char *task, const char *phase,
   return err->rc;
 }
 
-/* The evidence of the phase that is left, in the words of process_proof, which
-** the wall compares it with: written here, it costs half. */
-static int move_proof(HfConn *conn, ProcessMove *move, HfError *err) {
-  sqlite3_stmt *stmt = process_take(conn, PROCESS_PROOF, err);
-  sqlite3_str *json;
+/* An item of evidence, as process_proof has it. */
+static void shown_item(sqlite3_str *json, sqlite3_stmt *row) {
   char hex[2 * HF_SHA256_SIZE + 1];
-  int rc;
-  if (stmt == NULL) return err->rc;
-  json = sqlite3_str_new(conn->db);
-  sqlite3_bind_int64(stmt, 1, move->visit);
-  while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-    sqlite3_str_appendall(json, sqlite3_str_length(json) ? "," : "[");
-    sqlite3_str_appendf(json, "{\"id\":%lld,\"kind\":\"%s\",\"sha256\":",
-                        sqlite3_column_int64(stmt, 0),
-                        (const char *)sqlite3_column_text(stmt, 1));
-    if (sqlite3_column_bytes(stmt, 2) == HF_SHA256_SIZE) {
-      hf_hex(sqlite3_column_blob(stmt, 2), HF_SHA256_SIZE, hex);
-      sqlite3_str_appendf(json, "\"%s\"}", hex);
-    } else {
-      sqlite3_str_appendall(json, "null}");
-    }
+  sqlite3_str_appendf(json, "%c{\"id\":%lld,\"kind\":\"",
+                      sqlite3_str_length(json) ? ',' : '[',
+                      sqlite3_column_int64(row, 0));
+  sqlite3_str_append(json, (const char *)sqlite3_column_text(row, 1),
+                     sqlite3_column_bytes(row, 1));
+  sqlite3_str_appendall(json, "\",\"sha256\":");
+  if (sqlite3_column_bytes(row, 2) == HF_SHA256_SIZE) {
+    hf_hex(sqlite3_column_blob(row, 2), HF_SHA256_SIZE, hex);
+    sqlite3_str_appendchar(json, 1, '"');
+    sqlite3_str_append(json, hex, 2 * HF_SHA256_SIZE);
+    sqlite3_str_appendall(json, "\"}");
+  } else {
+    sqlite3_str_appendall(json, "null}");
   }
+}
+
+char *process_shown(HfConn *conn, sqlite3_int64 visit, HfError *err) {
+  sqlite3_stmt *stmt = process_take(conn, PROCESS_PROOF, err);
+  char *text = NULL;
+  sqlite3_str *json;
+  int rc;
+  if (stmt == NULL) return NULL;
+  json = sqlite3_str_new(conn->db);
+  sqlite3_bind_int64(stmt, 1, visit);
+  while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) shown_item(json, stmt);
   if (rc != SQLITE_DONE) hf_fail_db(err, conn->db);
   process_give(conn, PROCESS_PROOF, &stmt);
   if (sqlite3_str_length(json) == 0) {
+    if (sqlite3_str_errcode(json) != SQLITE_OK)
+      hf_fail(err, SQLITE_NOMEM, NULL);
     sqlite3_free(sqlite3_str_finish(json));
   } else {
     sqlite3_str_appendchar(json, 1, ']');
-    move->proof = hf_str_finish(json, err);
+    text = hf_str_finish(json, err);
   }
-  return err->rc;
+  return text;
 }
 
 static void move_read(ProcessMove *move, sqlite3_stmt *stmt, HfError *err) {
@@ -99,8 +107,10 @@ int process_state(HfConn *conn, ProcessMove *move, HfError *err) {
     hf_fail_db(err, conn->db);
   }
   process_give(conn, PROCESS_STATE, &stmt);
-  if (err->rc == SQLITE_OK && move->from != NULL &&
-      move_proof(conn, move, err) == SQLITE_OK) {
+  if (err->rc == SQLITE_OK && move->from != NULL) {
+    move->proof = process_shown(conn, move->visit, err);
+  }
+  if (err->rc == SQLITE_OK && move->from != NULL) {
     process_held(conn, move->task, move->from, &move->left, &move->left_holder,
                  &expires_in, err);
   }
