@@ -519,14 +519,12 @@ BEGIN
                           (SELECT at FROM control_event
                             ORDER BY seq DESC LIMIT 1),
                           NEW.updated_at),
-         updated_by = NULL, reason = NULL, approved_by = NULL
-   WHERE key = NEW.key AND NEW.value IS NOT '0'
-     AND (SELECT kind FROM flag WHERE name = NEW.key) IS 'switch';
-  UPDATE settings
-     SET updated_at = (SELECT at FROM control_event ORDER BY seq DESC LIMIT 1)
-   WHERE key = NEW.key AND NEW.updated_at IS OLD.updated_at
-     AND (NEW.value IS '0'
-          OR (SELECT kind FROM flag WHERE name = NEW.key) IS NOT 'switch');
+         (updated_by, reason, approved_by) =
+         (SELECT settings.updated_by, settings.reason, settings.approved_by
+            FROM flag
+           WHERE name = NEW.key
+             AND (kind IS NOT 'switch' OR settings.value IS '0'))
+   WHERE key = NEW.key;
 END;
 
 CREATE TRIGGER IF NOT EXISTS settings_deleted AFTER DELETE ON settings
