@@ -212,6 +212,8 @@ static int store_complete(HfLedger *ledger, sqlite3_int64 seq, HfError *err) {
 
 static int store_empty_head(HfLedger *ledger, HfError *err) {
   LedgerConfig config;
+  ledger->frontier.size = 0;
+  ledger->frontier.known = 0;
   if (ledger_config_read(ledger, &config, err) == SQLITE_OK) {
     memcpy(ledger->head_hash, config.genesis, HF_SHA256_SIZE);
     ledger->head_at = INT64_MIN;
@@ -221,7 +223,8 @@ static int store_empty_head(HfLedger *ledger, HfError *err) {
 }
 
 /* The row of sql_head is there: take it over.  *complete: the newest entry
-** waits for its node. */
+** waits for its node.  A frontier of this very head is kept, for the head's
+** hash stands for all that is before it. */
 static int store_head_row(HfLedger *ledger, sqlite3_stmt *row, int *complete,
                           HfError *err) {
   HfFrontier *frontier = &ledger->frontier;
@@ -229,15 +232,19 @@ static int store_head_row(HfLedger *ledger, sqlite3_stmt *row, int *complete,
   sqlite3_value *at = sqlite3_column_value(row, 1);
   sqlite3_value *hash = sqlite3_column_value(row, 2);
   const unsigned char *node;
-  int completed, size;
+  int completed, size, same;
   if (seq < 1 || sqlite3_value_type(at) != SQLITE_INTEGER ||
       sqlite3_value_type(hash) != SQLITE_BLOB ||
       sqlite3_value_bytes(hash) != HF_SHA256_SIZE) {
     return store_damaged(ledger, seq, err);
   }
+  same =
+      frontier->size == (uint64_t)seq &&
+      memcmp(ledger->head_hash, sqlite3_value_blob(hash), HF_SHA256_SIZE) == 0;
   ledger->head_at = sqlite3_value_int64(at);
   memcpy(ledger->head_hash, sqlite3_value_blob(hash), HF_SHA256_SIZE);
   frontier->size = (uint64_t)seq;
+  if (!same) frontier->known = 0;
   completed = hf_merkle_completed(frontier->size);
   node = sqlite3_column_blob(row, 3);
   size = sqlite3_column_bytes(row, 3);
@@ -250,7 +257,7 @@ static int store_head_row(HfLedger *ledger, sqlite3_stmt *row, int *complete,
          completed == 0 ? ledger->head_hash
                         : node + (size_t)(completed - 1) * HF_SHA256_SIZE,
          HF_SHA256_SIZE);
-  frontier->known = (uint64_t)1 << completed;
+  frontier->known |= (uint64_t)1 << completed;
   return SQLITE_OK;
 }
 
@@ -260,8 +267,6 @@ int ledger_load_head(HfLedger *ledger, HfError *err) {
   ledger->head_valid = 0;
   ledger->head_loads++;
   ledger->head_generation = ledger->conn->generation;
-  ledger->frontier.size = 0;
-  ledger->frontier.known = 0;
   if (ledger_take(ledger, ledger->sql_head, &stmt, err) != SQLITE_OK) {
     return err->rc;
   }
