@@ -76,3 +76,24 @@ def test_connections_in_turn(tmp_path, seed, journal):
         assert cursors[1].execute(
             "SELECT * FROM ledger_verify('l')").fetchall() == []
     assert len(rows) > 40
+
+
+@pytest.mark.parametrize("undo", ["ROLLBACK", "ROLLBACK TO s; RELEASE s"])
+@pytest.mark.parametrize("size", range(9))
+def test_others_come_to_the_size_that_was_undone(tmp_path, size, undo):
+    mine, others = (opened(tmp_path / "test.db") for _ in range(2))
+    mine.execute("CREATE VIRTUAL TABLE l USING ledger(n INTEGER)")
+    for n in range(size):
+        mine.execute("INSERT INTO l(n) VALUES (?)", (n,))
+    for count in (2, 3, 4):
+        begin = "BEGIN" if undo == "ROLLBACK" else "SAVEPOINT s"
+        mine.execute(begin)
+        for _ in range(count):
+            mine.execute("INSERT INTO l(n) VALUES (-1)")
+        mine.execute(undo)
+        for n in range(count):
+            others.execute("INSERT INTO l(n) VALUES (?)", (n,))
+        for n in range(4):
+            mine.execute("INSERT INTO l(n) VALUES (?)", (n,))
+        assert others.execute(
+            "SELECT * FROM ledger_verify('l')").fetchall() == []
