@@ -489,12 +489,10 @@ END;
 -- the table that it fills takes the way over a temporary one.
 CREATE TRIGGER IF NOT EXISTS settings_updated
 AFTER UPDATE OF value, updated_by, reason, approved_by ON settings
-WHEN (NEW.value IS NOT OLD.value
-      OR ((NEW.updated_by, NEW.reason, NEW.approved_by) IS NOT
-          (OLD.updated_by, OLD.reason, OLD.approved_by)
-          AND coalesce(NEW.updated_by, NEW.reason, NEW.approved_by)
-              IS NOT NULL))
-     AND EXISTS (SELECT 1 FROM flag WHERE name = NEW.key)
+WHEN NEW.value IS NOT OLD.value
+     OR ((NEW.updated_by, NEW.reason, NEW.approved_by) IS NOT
+         (OLD.updated_by, OLD.reason, OLD.approved_by)
+         AND coalesce(NEW.updated_by, NEW.reason, NEW.approved_by) IS NOT NULL)
 BEGIN
   UPDATE settings
      SET updated_by = NULL, reason = NULL, approved_by = NULL
@@ -545,8 +543,13 @@ WHEN NEW.seq > 0 AND EXISTS (SELECT 1 FROM control_event WHERE seq = NEW.seq)
                 (NEW.at, NEW.old_value, NEW.new_value, NEW.actor, NEW.reason,
                  NEW.approver))
 BEGIN
-  SELECT RAISE(ABORT,
-      'control_event is append-only, and written by changes of settings');
+  SELECT CASE
+    WHEN NEW.key IS NULL
+    THEN RAISE(ABORT,
+      'settings: there is no flag of that name; define it with INSERT INTO flag')
+    ELSE RAISE(ABORT,
+      'control_event is append-only, and written by changes of settings')
+  END;
 END;
 
 CREATE TRIGGER IF NOT EXISTS control_event_inserted
