@@ -187,8 +187,10 @@ static void door_shown(sqlite3_context *context, int argc,
                        sqlite3_value **argv) {
   HfConn *conn = sqlite3_user_data(context);
   HfError err = {SQLITE_OK, NULL};
-  char *text = process_shown(conn, sqlite3_value_int64(argv[0]), &err);
+  char *text;
   (void)argc;
+  if (sqlite3_value_type(argv[0]) != SQLITE_INTEGER) return;
+  text = process_shown(conn, sqlite3_value_int64(argv[0]), &err);
   if (err.rc != SQLITE_OK) {
     hf_error_to_result(&err, context);
   } else {

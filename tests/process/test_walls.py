@@ -474,6 +474,26 @@ def test_its_tables_are_not_renamed_or_dropped_under_it(db):
 
 
 @once
+def test_what_is_lacking_and_shown_in_words(db):
+    db.start()
+    visit = db.value("SELECT seq FROM process_task")
+    views = ("SELECT (SELECT group_concat(message, '; ') FROM (SELECT message"
+             "  FROM process_missing WHERE visit = ?1"
+             " ORDER BY ordinal, kind, message)),"
+             " (SELECT evidence FROM process_proof WHERE visit = ?1)")
+    functions = "SELECT process_lacks(?1), process_shown(?1)"
+    lacks, shown = db.run(functions, (visit,))[0]
+    assert lacks and shown is None
+    assert db.run(views, (visit,)) == [(lacks, shown)]
+    db.prove("STRATEGIZE")
+    lacks, shown = db.run(functions, (visit,))[0]
+    assert lacks is None and shown
+    assert db.run(views, (visit,)) == [(lacks, shown)]
+    for other in (None, -1, 2**63 - 1, 1.5, "x", b"x"):
+        assert db.run(functions, (other,)) == [(None, None)]
+
+
+@once
 def test_refusing_is_for_triggers_and_harmless(db):
     for arguments, words in (("'form', 'no'", "no"),
                              ("NULL, NULL", "phase_ledger: refused"),
