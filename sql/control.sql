@@ -510,7 +510,7 @@ BEGIN
             WHERE key = NEW.key ORDER BY seq DESC LIMIT 1),
           (SELECT value       FROM settings WHERE key = NEW.key),
           (SELECT updated_by  FROM settings WHERE key = NEW.key),
-          (SELECT reason      FROM settings WHERE key = NEW.key),
+          (SELECT reason      FROM control_next WHERE key = NEW.key),
           (SELECT approved_by FROM settings WHERE key = NEW.key));
   UPDATE settings
      SET updated_at = iif(NEW.updated_at IS OLD.updated_at,

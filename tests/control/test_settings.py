@@ -305,6 +305,22 @@ def test_a_row_from_before_that_has_no_flag(db):
     db.run("DELETE FROM settings WHERE key = 'theme'")
 
 
+def test_triggers_of_the_user_that_change_the_row_again(db):
+    db.run("CREATE TRIGGER gone AFTER UPDATE ON settings WHEN NEW.value IS NULL"
+           " BEGIN DELETE FROM settings WHERE key = NEW.key; END;"
+           "CREATE TRIGGER stamp AFTER UPDATE OF value ON settings"
+           " WHEN NEW.updated_by IS NOT 'app' AND NEW.value = '1'"
+           " BEGIN UPDATE settings SET updated_by = 'app'"
+           " WHERE key = NEW.key; END")
+    db.run("UPDATE settings SET value = '1' WHERE key = 'DISABLE_NEW'")
+    assert db.switch() and "app" in [row[2] for row in db.events()]
+    db.run("UPDATE settings SET value = NULL WHERE key = 'DISABLE_NEW'")
+    assert db.switch()
+    assert db.value("SELECT count(*) FROM settings"
+                    " WHERE key = 'DISABLE_NEW'") == 0
+    assert [row[1] for row in db.events()][-1] is None
+
+
 def test_the_time_of_a_change(db):
     db.run("INSERT INTO settings(key, value, updated_at) VALUES"
            " ('KILLSWITCH_QUIET_MS', '1', 5)")
