@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS flag(
 -- Every change of a setting, in order.  old_value and new_value are NULL where
 -- there is no row, or its value is NULL.
 CREATE TABLE IF NOT EXISTS control_event(
-  seq       INTEGER PRIMARY KEY,
+  seq       INTEGER PRIMARY KEY CHECK (seq > 0),
   at        INTEGER NOT NULL,
   key       TEXT NOT NULL COLLATE NOCASE,
   old_value TEXT,
@@ -532,9 +532,14 @@ BEGIN
   SELECT * FROM control_next WHERE key = OLD.key;
 END;
 
--- It only grows, by what is true now, and by the next number.
+-- It only grows, by what is true now, and by the next number: SQLite's own
+-- choice, for which NEW.seq is -1 here, or the same when it is given.  All of it
+-- is said before the row is stored, for what is said AFTER, a trigger in TEMP
+-- could skip.
 CREATE TRIGGER IF NOT EXISTS control_event_insert BEFORE INSERT ON control_event
-WHEN NEW.seq > 0 AND EXISTS (SELECT 1 FROM control_event WHERE seq = NEW.seq)
+WHEN (NEW.seq <> -1
+      AND NEW.seq IS NOT 1 + coalesce((SELECT seq FROM control_event
+                                        ORDER BY seq DESC LIMIT 1), 0))
      OR NOT EXISTS
         (SELECT 1
            FROM control_next
@@ -550,16 +555,6 @@ BEGIN
     ELSE RAISE(ABORT,
       'control_event is append-only, and written by changes of settings')
   END;
-END;
-
-CREATE TRIGGER IF NOT EXISTS control_event_inserted
-AFTER INSERT ON control_event
-WHEN NEW.seq IS NOT 1 + coalesce((SELECT seq FROM control_event
-                                   WHERE seq < NEW.seq
-                                   ORDER BY seq DESC LIMIT 1), 0)
-BEGIN
-  SELECT RAISE(ABORT,
-      'control_event is append-only, and written by changes of settings');
 END;
 
 CREATE TRIGGER IF NOT EXISTS control_event_update BEFORE UPDATE ON control_event

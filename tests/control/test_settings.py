@@ -343,6 +343,10 @@ NOW = "(SELECT at FROM control_next WHERE key = 'DISABLE_NEW')"
      " NULL)", ONLY),
     (f"INSERT INTO {COLUMNS} VALUES (99, {NOW}, 'DISABLE_NEW', '1', '1', NULL,"
      " NULL)", ONLY),
+    (f"INSERT INTO {COLUMNS} VALUES ({2**63 - 1}, {NOW}, 'DISABLE_NEW', '1',"
+     " '1', NULL, NULL)", ONLY),
+    (f"INSERT INTO {COLUMNS} VALUES (-1, {NOW}, 'DISABLE_NEW', '1', '1', NULL,"
+     " NULL)", "CHECK constraint failed"),
     (f"INSERT INTO {COLUMNS} VALUES (NULL, 5, 'DISABLE_NEW', '1', '1', NULL,"
      " NULL)", ONLY),
     (f"INSERT INTO {COLUMNS} VALUES (NULL, {NOW} + 9999, 'DISABLE_NEW', '1',"
@@ -358,6 +362,19 @@ NOW = "(SELECT at FROM control_next WHERE key = 'DISABLE_NEW')"
 ])
 def test_the_history_only_grows(on, sql, words):
     on.fails(sql, words)
+
+
+def test_a_trigger_in_temp_skips_no_rule_of_the_history(on):
+    on.reopen = False
+    on.run("CREATE TEMP TRIGGER t AFTER INSERT ON main.control_event BEGIN"
+           " SELECT RAISE(IGNORE); END")
+    for seq in (99, 2**63 - 1):
+        on.fails(f"INSERT INTO {COLUMNS} VALUES ({seq}, {NOW}, 'DISABLE_NEW',"
+                 " '1', '1', NULL, NULL)", ONLY)
+    on.run("DROP TRIGGER t")
+    on.run(GOOD)
+    on.run(TYPED)
+    assert on.switch()
 
 
 def test_another_switch(db):
