@@ -664,11 +664,10 @@ BEGIN
    WHERE id = NEW.id;
   SELECT process_refuse('evidence',
            'process_evidence: a trigger has swallowed the digest')
-   WHERE NOT EXISTS (SELECT 1 FROM process_evidence
-                      WHERE id = NEW.id AND visit IS NOT NULL
-                        AND sha256 IS attest_sha256(NEW.content));
+   WHERE (SELECT visit FROM process_evidence WHERE id = NEW.id) IS NULL;
 END;
 
+-- A row fills itself in once, rightly, and stays.
 CREATE TRIGGER IF NOT EXISTS process_evidence_update
 BEFORE UPDATE ON process_evidence
 WHEN (OLD.visit IS NULL
@@ -677,6 +676,11 @@ WHEN (OLD.visit IS NULL
           (OLD.id, OLD.task_id, OLD.phase, OLD.kind, OLD.name, OLD.exit_code,
            OLD.value, OLD.mocked, OLD.agent, OLD.at)
       AND NEW.content IS OLD.content
+      AND (NEW.visit, NEW.phase) =
+          (SELECT seq, to_phase FROM phase_ledger_entry
+            WHERE task_id = NEW.task_id
+            ORDER BY seq DESC LIMIT 1)
+      AND NEW.size IS length(CAST(OLD.content AS BLOB))
       AND NEW.sha256 IS attest_sha256(OLD.content)) IS NOT 1
 BEGIN
   SELECT RAISE(ABORT, 'process_evidence is append-only');

@@ -228,6 +228,47 @@ def test_a_temp_trigger_cannot_let_anything_pass(ready, table, what):
     assert ready.run("SELECT * FROM process_illegal") == []
 
 
+@pytest.mark.parametrize("table", ["process_task", "process_decision",
+                                   "phase_ledger_entry", "process_evidence"])
+@once
+def test_a_temp_trigger_that_skips_what_comes_after(ready, table):
+    """It leaves a state that is behind the ledger, and lets no move pass."""
+    ready.run(f"CREATE TEMP TRIGGER t AFTER INSERT ON main.{table} BEGIN"
+              " SELECT RAISE(IGNORE); END")
+    with pytest.raises(apsw.Error):
+        ready.run(insert(to_phase="'PLAN'"))
+    ready.run(insert())
+    for to in ("PLAN", "THINK"):
+        with pytest.raises(apsw.Error):
+            ready.run(insert(from_phase="'SPEC'", to_phase=f"'{to}'"))
+    ready.run("DROP TRIGGER t")
+    ready.run("SELECT process_rebuild()")
+    assert ready.phase() == [("SPEC", "active")]
+    assert ready.run("SELECT * FROM process_illegal") == []
+    ready.sound()
+
+
+@once
+def test_evidence_that_could_not_fill_itself_in_is_none(db):
+    db.start()
+    db.run("CREATE TEMP TRIGGER t AFTER INSERT ON main.process_evidence BEGIN"
+           " SELECT RAISE(IGNORE); END")
+    db.run("INSERT INTO process_evidence(task_id, phase, kind, name, content)"
+           " VALUES ('T', 'STRATEGIZE', 'phase_artifact', 'strategy', 'x')")
+    db.run("DROP TRIGGER t")
+    right = ("visit = (SELECT seq FROM process_task), size = 1,"
+             " sha256 = attest_sha256('x')")
+    for wrong in ("size = 5000", "visit = 99", "sha256 = NULL"):
+        db.fails(f"UPDATE process_evidence SET {right}, {wrong}"
+                 .replace("size = 1,", "" if "size" in wrong else "size = 1,"),
+                 "process_evidence is append-only")
+    missing = db.run("SELECT message FROM process_missing")
+    assert missing
+    db.run(f"UPDATE process_evidence SET {right}")
+    db.fails(f"UPDATE process_evidence SET {right}",
+             "process_evidence is append-only")
+
+
 @once
 def test_tables_in_temp_and_attached_databases_hijack_nothing(ready, tmp_path):
     ready.run("CREATE TEMP TABLE process_requirement(phase);"
