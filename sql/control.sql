@@ -533,9 +533,8 @@ BEGIN
 END;
 
 -- It only grows, by what is true now, and by the next number: SQLite's own
--- choice, for which NEW.seq is -1 here, or the same when it is given.  All of it
--- is said before the row is stored, for what is said AFTER, a trigger in TEMP
--- could skip.
+-- choice, for which NEW.seq is -1 here, or the same when it is given.  All is
+-- said before the row is there; what is said AFTER, a trigger in TEMP can skip.
 CREATE TRIGGER IF NOT EXISTS control_event_insert BEFORE INSERT ON control_event
 WHEN (NEW.seq <> -1
       AND NEW.seq IS NOT 1 + coalesce((SELECT seq FROM control_event
@@ -551,7 +550,7 @@ BEGIN
   SELECT CASE
     WHEN NEW.key IS NULL
     THEN RAISE(ABORT,
-      'settings: there is no flag of that name; define it with INSERT INTO flag')
+      'settings: there is no such flag; define it with INSERT INTO flag')
     ELSE RAISE(ABORT,
       'control_event is append-only, and written by changes of settings')
   END;

@@ -300,8 +300,8 @@ def test_a_row_from_before_that_has_no_flag(db):
     db.run(body)
     for change in ("value = 'light'", "updated_by = 'ann'"):
         db.fails(f"UPDATE settings SET {change} WHERE key = 'theme'",
-                 "settings: there is no flag of that name; define it with"
-                 " INSERT INTO flag")
+                 "settings: there is no such flag; define it with INSERT INTO"
+                 " flag")
     db.run("DELETE FROM settings WHERE key = 'theme'")
 
 
