@@ -56,8 +56,8 @@ static void shown_item(sqlite3_str *json, sqlite3_stmt *row) {
 
 char *process_shown(HfConn *conn, sqlite3_int64 visit, HfError *err) {
   sqlite3_stmt *stmt = process_take(conn, PROCESS_PROOF, err);
-  char *text = NULL;
   sqlite3_str *json;
+  char *text;
   int rc;
   if (stmt == NULL) return NULL;
   json = sqlite3_str_new(conn->db);
@@ -65,15 +65,11 @@ char *process_shown(HfConn *conn, sqlite3_int64 visit, HfError *err) {
   while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) shown_item(json, stmt);
   if (rc != SQLITE_DONE) hf_fail_db(err, conn->db);
   process_give(conn, PROCESS_PROOF, &stmt);
-  if (sqlite3_str_length(json) == 0) {
-    if (sqlite3_str_errcode(json) != SQLITE_OK)
-      hf_fail(err, SQLITE_NOMEM, NULL);
-    sqlite3_free(sqlite3_str_finish(json));
-  } else {
-    sqlite3_str_appendchar(json, 1, ']');
-    text = hf_str_finish(json, err);
-  }
-  return text;
+  if (sqlite3_str_length(json) > 0) sqlite3_str_appendchar(json, 1, ']');
+  text = hf_str_finish(json, err);
+  if (err->rc == SQLITE_OK && text[0] != 0) return text;
+  sqlite3_free(text);
+  return NULL;
 }
 
 static void move_read(ProcessMove *move, sqlite3_stmt *stmt, HfError *err) {
@@ -107,10 +103,9 @@ int process_state(HfConn *conn, ProcessMove *move, HfError *err) {
     hf_fail_db(err, conn->db);
   }
   process_give(conn, PROCESS_STATE, &stmt);
-  if (err->rc == SQLITE_OK && move->from != NULL) {
-    move->proof = process_shown(conn, move->visit, err);
-  }
-  if (err->rc == SQLITE_OK && move->from != NULL) {
+  if (err->rc != SQLITE_OK || move->from == NULL) return err->rc;
+  move->proof = process_shown(conn, move->visit, err);
+  if (err->rc == SQLITE_OK) {
     process_held(conn, move->task, move->from, &move->left, &move->left_holder,
                  &expires_in, err);
   }
