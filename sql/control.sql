@@ -486,7 +486,9 @@ END;
 -- An UPDATE that changes a value, and not who, why, who approved or when, is
 -- nobody's: it must not be taken for a deed of whoever changed it before.  What
 -- goes into the history is told value by value, which is quicker: a SELECT from
--- the table that it fills takes the way over a temporary one.
+-- the table that it fills takes the way over a temporary one.  It says what
+-- control_next does, or is refused; only the reason is that view's own, where a
+-- trigger has deleted the row meanwhile.
 CREATE TRIGGER IF NOT EXISTS settings_updated
 AFTER UPDATE OF value, updated_by, reason, approved_by ON settings
 WHEN NEW.value IS NOT OLD.value

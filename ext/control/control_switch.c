@@ -76,6 +76,7 @@ static int switch_append(HfConn *conn, sqlite3_int64 *count, HfError *err) {
   return err->rc;
 }
 
+/* The same, and make the ledger when it is missing. */
 static int switch_seal(HfConn *conn, sqlite3_int64 *count, HfError *err) {
   *count = 0;
   if (!switch_has_ledger(conn) &&

@@ -6,6 +6,10 @@
 #include "core/utf8.h"
 #include "process/process.h"
 
+#define STATEMENT_MISSING \
+  "SELECT message FROM main.process_missing WHERE visit = ?1" \
+  " ORDER BY ordinal, kind, message"
+
 static const char *const statement_sql[PROCESS_SQLS] = {
     [PROCESS_STATE] =
         "SELECT e.seq, e.to_phase, e.kind, e.agent,"
@@ -38,17 +42,14 @@ static const char *const statement_sql[PROCESS_SQLS] = {
         "INSERT INTO main.process_decision(decision, task_id, kind,"
         " from_phase, to_phase, agent, reason, enforcement, detail)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    /* What was allowed is not in the index. */
     [PROCESS_BYPASSED] =
         "SELECT DISTINCT reason FROM main.process_decision"
         " WHERE task_id = ?1 AND decision <> 'allow' AND decision = 'bypass'"
         " AND seq = ?2",
-    [PROCESS_MISSING] =
-        "SELECT message FROM main.process_missing WHERE visit = ?1"
-        " ORDER BY ordinal, kind, message",
+    [PROCESS_MISSING] = STATEMENT_MISSING,
     [PROCESS_LACKS] =
-        "SELECT group_concat(message, '; ')"
-        " FROM (SELECT message FROM main.process_missing WHERE visit = ?1"
-        "        ORDER BY ordinal, kind, message)",
+        "SELECT group_concat(message, '; ') FROM (" STATEMENT_MISSING ")",
     [PROCESS_SAVE] = "SAVEPOINT \"holdfast move\"",
     [PROCESS_UNDO] = "ROLLBACK TO \"holdfast move\"",
     [PROCESS_KEEP] = "RELEASE \"holdfast move\"",
